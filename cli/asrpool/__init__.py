@@ -1,0 +1,1 @@
+"""The asrpool command line: stream, load, plan."""

@@ -1,0 +1,1 @@
+"""The asrpool operator: observe, decide, apply."""

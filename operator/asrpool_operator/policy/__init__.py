@@ -1,0 +1,1 @@
+"""Pure scaling rules and the `decide()` that composes them."""

@@ -1,0 +1,1 @@
+"""The worker: admission, stream protocols and the batching engine of one pod."""
