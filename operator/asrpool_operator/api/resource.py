@@ -1,0 +1,92 @@
+"""The ASRPool as a whole, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from asrpool_operator.api.base import Group
+from asrpool_operator.api.gateway import Gateway, Ingress
+from asrpool_operator.api.scaling import Scaling
+from asrpool_operator.api.sessions import Sessions
+from asrpool_operator.api.status import ASRPoolStatus
+from asrpool_operator.api.worker import Models, Worker
+from asrpool_operator.errors import SpecError
+
+GROUP: Final = "asrpool.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = "asrpool.dev/v1alpha1"
+KIND: Final = "ASRPool"
+PLURAL: Final = "asrpools"
+
+
+class Metadata(Group):
+    """The part of an object's metadata that the operator uses."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str = Field(min_length=1, max_length=253)
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 1
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class ASRPoolSpec(Group):
+    """What the pool shall be."""
+
+    models: Models
+    """The models each worker loads."""
+    worker: Worker = Worker()
+    """The worker pods."""
+    sessions: Sessions = Sessions()
+    """Limits of live streams."""
+    scaling: Scaling = Scaling()
+    """How many pods the pool has."""
+    gateway: Gateway = Gateway()
+    """The pool's own gateway."""
+    ingress: Ingress | None = None
+    """How the pool is reached from outside the cluster; from inside only, by default."""
+
+
+class ASRPool(Group):
+    """A pool of speech recognition workers behind one gateway, scaled on live streams and latency."""
+
+    api_version: Literal["asrpool.dev/v1alpha1"] = API_VERSION
+    kind: Literal["ASRPool"] = KIND
+    metadata: Metadata
+    spec: ASRPoolSpec
+    status: ASRPoolStatus = ASRPoolStatus()
+
+
+def parse(document: Mapping[str, Any]) -> ASRPool:
+    """Read one ASRPool from its YAML or JSON object.
+
+    Raises `SpecError`, which names each field at fault by its path as the user wrote it. `status` is not read: the
+    operator wrote it, and an odd one must not stop the pool.
+    """
+    try:
+        return ASRPool.model_validate({key: value for key, value in document.items() if key != "status"})
+    except ValidationError as error:
+        raise SpecError(_sentences(error)) from error
+
+
+def _sentences(error: ValidationError) -> str:
+    sentences: list[str] = []
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(str(part)))
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "is not a field of ASRPool"
+        sentence = f"{path}: {message}" if path else message
+        if sentence not in sentences:
+            sentences.append(sentence)
+    return "; ".join(sentences)
+
+
+def _is_union_branch(part: str) -> bool:
+    """Whether a location part names a branch of `int | …`, which the user never wrote."""
+    return part in {"int", "str"} or part.startswith(("literal[", "constrained-str"))
