@@ -75,18 +75,17 @@ def parse(document: Mapping[str, Any]) -> ASRPool:
 
 
 def _sentences(error: ValidationError) -> str:
-    sentences: list[str] = []
+    """One sentence a field; the branches of a union (`int | "auto"`) are one field."""
+    messages: dict[str, list[str]] = {}
     for problem in error.errors():
-        path = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(str(part)))
-        message = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            message = "is not a field of ASRPool"
-        sentence = f"{path}: {message}" if path else message
-        if sentence not in sentences:
-            sentences.append(sentence)
-    return "; ".join(sentences)
+        path = ".".join(str(part) for part in problem["loc"] if not _is_union_branch(part))
+        message = "is not a field of ASRPool" if problem["type"] == "extra_forbidden" else problem["msg"]
+        messages.setdefault(path, []).append(message.removeprefix("Value error, "))
+    return "; ".join(
+        (f"{path}: " if path else "") + ", or ".join(dict.fromkeys(said)) for path, said in messages.items()
+    )
 
 
-def _is_union_branch(part: str) -> bool:
+def _is_union_branch(part: int | str) -> bool:
     """Whether a location part names a branch of `int | …`, which the user never wrote."""
-    return part in {"int", "str"} or part.startswith(("literal[", "constrained-str"))
+    return isinstance(part, str) and (part in {"int", "str"} or part.startswith(("literal[", "constrained-str")))

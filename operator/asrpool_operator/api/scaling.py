@@ -208,8 +208,8 @@ class Scaling(Group):
     target_utilization: float = Field(default=0.9, ge=0.1, le=1)
     """The share of a pod's capacity that the demand is spread to; the rest is room for pods that fail or slow down."""
     buffer: Annotated[
-        int | Annotated[str, StringConstraints(pattern=BUFFER_PATTERN)],
-        Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": BUFFER_PATTERN}),
+        Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=BUFFER_PATTERN)],
+        Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": BUFFER_PATTERN, "minimum": 0}),
     ] = 0
     """Room kept free on top of what is expected: a number of sessions, or a share of the demand as `20%`."""
     latency: Latency | None = None

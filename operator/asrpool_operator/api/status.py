@@ -26,11 +26,11 @@ class Condition(Group):
     """True, False or Unknown."""
     reason: str
     """One word for machines."""
-    message: str = ""
+    message: str | None = None
     """One sentence for people."""
     last_transition_time: str = Field(json_schema_extra={"format": "date-time"})
     """When `status` last changed."""
-    observed_generation: int = 0
+    observed_generation: int | None = None
     """The generation of the spec that this was said of."""
 
 
@@ -41,9 +41,9 @@ class LastDecision(Group):
     """Replicas before."""
     to: int
     """Replicas after."""
-    rule: str = ""
+    rule: str | None = None
     """The rule that decided."""
-    reason: str = ""
+    reason: str | None = None
     """Why, in a sentence."""
     time: str = Field(json_schema_extra={"format": "date-time"})
     """When."""
