@@ -1,0 +1,132 @@
+"""The command line of the development cluster: `python -m devcluster up | down | status | …`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from devcluster import lifecycle
+from devcluster.binaries import binaries_folder, ensure_binaries
+from devcluster.errors import DevclusterError
+from devcluster.node_process import NodeProcess
+from devcluster.settings import DEFAULT_NETWORK, DEFAULT_STATE, Settings
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _resource(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    return name, int(count)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option."""
+    top = argparse.ArgumentParser(prog="devcluster", description="A real one-node Kubernetes without Docker.")
+    top.add_argument("--state", type=Path, default=None, help=f"where the cluster lives (default {DEFAULT_STATE})")
+    top.add_argument("--name", default=None, help="name of the cluster (default asrpool)")
+    commands = top.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="bring the cluster up, or repair it")
+    up.add_argument(
+        "--network", type=IPv4Network, help=f"private /16 for pods and services (default {DEFAULT_NETWORK})"
+    )
+    up.add_argument("--dns-ttl", type=int, metavar="SECONDS", help="TTL of the cluster's DNS answers (default 5)")
+    up.add_argument(
+        "--extended-resource",
+        type=_resource,
+        action="append",
+        metavar="NAME=COUNT",
+        help="pretend the node has these, e.g. nvidia.com/gpu=4",
+    )
+    commands.add_parser("down", help="end the cluster and remove all it put on this machine")
+    commands.add_parser("status", help="state of each component").add_argument("--json", action="store_true")
+    commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
+    commands.add_parser("bin", help="print the folder with kubectl and helm, building them if need be")
+    for name, text in (("stop", "take one component down"), ("start", "start a stopped component")):
+        commands.add_parser(name, help=text).add_argument("component")
+    execute = commands.add_parser("exec", help="run a command inside the node")
+    execute.add_argument("argv", nargs=argparse.REMAINDER)
+    return top
+
+
+def settings_from(arguments: argparse.Namespace) -> Settings:
+    """Options given win over what the state folder remembers, and that over the defaults."""
+    name: str = arguments.name or "asrpool"
+    default = DEFAULT_STATE if name == "asrpool" else DEFAULT_STATE.with_name(f"{DEFAULT_STATE.name}-{name}")
+    state: Path = (arguments.state or default).absolute()
+    saved = Settings.load(state) or Settings(name=name, state=state)
+    resources = dict(getattr(arguments, "extended_resource", None) or saved.extended_resources)
+    ttl = getattr(arguments, "dns_ttl", None)
+    return Settings(
+        name=arguments.name or saved.name,
+        state=state,
+        network=getattr(arguments, "network", None) or saved.network,
+        dns_ttl_seconds=saved.dns_ttl_seconds if ttl is None else ttl,
+        extended_resources=resources,
+    )
+
+
+def _status(settings: Settings, as_json: bool) -> int:
+    document = lifecycle.status_document(settings)
+    if as_json:
+        _say(json.dumps(document, indent=1))
+    else:
+        for part in document["components"]:
+            _say(f"{part['name']:<24} {part['state']:<10} {part['detail']}")
+    return 0 if all(part["state"] == "healthy" for part in document["components"]) else 1
+
+
+def _exec(settings: Settings, argv: Sequence[str]) -> int:
+    node = NodeProcess.find(settings)
+    if node is None or not argv:
+        _say("Nothing to run, or the cluster is not up: `devcluster exec -- COMMAND …` needs both.")
+        return 1
+    command = node.command([word for index, word in enumerate(argv) if index > 0 or word != "--"])
+    os.execvp(command[0], command)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what one command line says; the exit code."""
+    settings = settings_from(arguments)
+    match arguments.command:
+        case "up":
+            began = time.monotonic()
+            lifecycle.up(settings, _say)
+            _say(f"up after {time.monotonic() - began:.1f} s")
+            _say(f"export KUBECONFIG={settings.kubeconfig}")
+            _say(f"export PATH={binaries_folder()}:$PATH")
+        case "down":
+            lifecycle.down(settings, _say)
+        case "status":
+            return _status(settings, arguments.json)
+        case "kubeconfig":
+            _say(str(settings.kubeconfig))
+        case "bin":
+            print(ensure_binaries(lambda text: print(text, file=sys.stderr, flush=True)))
+        case "stop":
+            lifecycle.stop_component(settings, arguments.component)
+        case "start":
+            lifecycle.start_component(settings, arguments.component)
+        case "exec":
+            return _exec(settings, arguments.argv)
+    return 0
+
+
+def main() -> int:
+    """Entry point: a failure is one sentence and what to do next, and exit code 1."""
+    try:
+        return run(parser().parse_args())
+    except DevclusterError as error:
+        print(f"devcluster: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
