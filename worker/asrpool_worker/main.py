@@ -1,0 +1,89 @@
+"""The `asrpool-worker` command: `serve` runs a worker, `export` makes the ONNX files of a model directory."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from asrpool_worker.errors import AsrpoolWorkerError, SettingsError
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong settings."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return _serve(parsed) if parsed.command == "serve" else _export(parsed.directory)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            print(f"asrpool-worker: {line}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    from asrpool_worker.settings import add_arguments
+
+    parser = argparse.ArgumentParser(
+        prog="asrpool-worker", description="Live speech recognition for many streams on one device."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="run a worker",
+        description="Run a worker. Every flag can also be given as a variable: --admin-port as ASRPOOL_ADMIN_PORT.",
+        epilog="example: asrpool-worker serve --online models/paraformer-tiny-streaming --vad models/fsmn-vad-tiny "
+        "--offline models/paraformer-tiny",
+    )
+    add_arguments(serve)
+    export = commands.add_parser(
+        "export", help="write the ONNX files beside a model directory's model.pt (needs torch)"
+    )
+    export.add_argument("directory", type=Path, metavar="DIR", help="a FunASR model directory")
+    return parser
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from asrpool_worker.settings import read_settings
+
+    settings = read_settings(vars(parsed), os.environ)
+
+    import uvloop
+
+    from asrpool_worker.server.life import serve
+    from asrpool_worker.server.loading import build_engine
+    from asrpool_worker.server.logs import configure
+
+    configure(settings.log_format, settings.log_level, settings.pod)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings, build_engine))
+    except SettingsError:
+        raise
+    except AsrpoolWorkerError as error:
+        log.critical("%s", error)
+        return EXIT_FAILED
+    return 0
+
+
+def _export(directory: Path) -> int:
+    from asrpool_worker.engine.export import export_directory
+
+    try:
+        export_directory(directory)
+    except AsrpoolWorkerError as error:
+        print(f"asrpool-worker: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The worker's outside: admission, HTTP and WebSocket ports, metrics, and the life of the process."""

@@ -1,0 +1,181 @@
+"""The life of a worker process, top to bottom: listen, load, serve, drain, close, exit.
+
+The public port listens before the models are loaded, so that probes get an answer (503) and a wrong port shows at once.
+The first SIGTERM or SIGINT starts the drain: no newcomers, live streams finish within `drain_seconds`. A second signal,
+or the end of that time, closes what is left with code 1012 and a sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from asrpool_worker.engine.messages import Engine, EngineObserver
+from asrpool_worker.errors import SettingsError
+from asrpool_worker.server.admin import AdminPort
+from asrpool_worker.server.admission import Admission
+from asrpool_worker.server.agent import agent_line, start_agent
+from asrpool_worker.server.app import PublicPort
+from asrpool_worker.server.connection import PING_SECONDS, StreamConnection
+from asrpool_worker.server.worker import StreamBounds, Worker
+from asrpool_worker.session.funasr import Limits
+from asrpool_worker.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EngineBuilder = Callable[[Settings, EngineObserver], Engine]
+_LOOPBACK = "127.0.0.1"
+_CLOSE_SECONDS = 3.0
+
+
+async def serve(settings: Settings, build_engine: EngineBuilder) -> None:
+    """Run one worker until it has been told to stop and has drained. Raises `SettingsError` or `ModelError` at the start."""
+    stop = _Stop()
+    admission = Admission(settings.sessions, settings.resume_seconds)
+    worker = Worker(
+        pod=settings.pod,
+        admission=admission,
+        limits=Limits(
+            max_frame_bytes=settings.max_frame_bytes,
+            idle_seconds=settings.idle_seconds,
+            max_seconds=settings.max_seconds,
+        ),
+        bounds=StreamBounds(write_seconds=settings.write_seconds),
+        model_names=tuple(Path(model).name for model in (settings.online, settings.offline) if model),
+    )
+    public = PublicPort(worker)
+    admin = AdminPort(worker, settings.admin_token)
+    admin_host = settings.host if settings.admin_token else _LOOPBACK
+    sockets = [_bind("--port", settings.host, settings.port), _bind("--admin-port", admin_host, settings.admin_port)]
+    try:
+        agent = await start_agent(settings.host, settings.agent_port, lambda: agent_line(admission))
+    except OSError as error:
+        raise SettingsError(f"--agent-port: cannot listen on {settings.host}:{settings.agent_port}: {error}") from error
+    servers = [_Server(public_config(public, settings.max_frame_bytes)), _Server(admin_config(admin))]
+    serving = [asyncio.create_task(server.serve([bound])) for server, bound in zip(servers, sockets, strict=True)]
+    log.info("listening", extra={"port": _port(sockets[0]), "admin_port": _port(sockets[1]), "admin_host": admin_host})
+    if not settings.admin_token:
+        log.warning("no --admin-token: the admin port listens on loopback only, so no operator can reach it")
+
+    engine: Engine | None = None
+    try:
+        engine = await _load(worker, settings, build_engine)
+        await stop.wait()
+        worker.terminate(time.monotonic())
+        log.info("draining", extra={"active": admission.active, "drain_seconds": settings.drain_seconds})
+        if not await stop.wait_again_or(worker.empty, settings.drain_seconds):
+            ended = public.end_streams("the worker had to end before this stream did; connect again")
+            log.warning("streams were cut short", extra={"streams": ended})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(worker.empty.wait(), _CLOSE_SECONDS)
+    finally:
+        for server in servers:
+            server.should_exit = True
+        agent.close()
+        await asyncio.gather(*serving)
+        if engine is not None:
+            await asyncio.to_thread(engine.stop)
+    log.info("bye", extra={"sessions": admission.ended.count})
+
+
+async def _load(worker: Worker, settings: Settings, build_engine: EngineBuilder) -> Engine:
+    """Load beside the event loop, then open the doors."""
+    began = time.monotonic()
+
+    def build_and_start() -> Engine:
+        engine = build_engine(settings, worker.metrics)
+        engine.start()
+        return engine
+
+    engine = await asyncio.to_thread(build_and_start)
+    worker.opened(engine, time.monotonic() - began)
+    log.info(
+        "ready",
+        extra={"load_seconds": round(time.monotonic() - began, 3), "capacity": worker.admission.configured_capacity},
+    )
+    return engine
+
+
+class _Stop:
+    """SIGTERM and SIGINT, counted."""
+
+    def __init__(self) -> None:
+        self._first, self._second = asyncio.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._hear)
+
+    async def wait(self) -> None:
+        """Until the first signal."""
+        await self._first.wait()
+
+    async def wait_again_or(self, done: asyncio.Event, seconds: float) -> bool:
+        """Until `done`, a second signal, or the time is over; True when it was `done`."""
+        waits = [asyncio.create_task(event.wait()) for event in (done, self._second)]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        return done.is_set()
+
+    def _hear(self) -> None:
+        (self._second if self._first.is_set() else self._first).set()
+
+
+def public_config(public: PublicPort, max_frame_bytes: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        public.app,
+        ws=StreamConnection,
+        # Up to here the client is told in JSON what was wrong; beyond it the frame is not even read.
+        ws_max_size=2 * max_frame_bytes + 1_048_576,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=None,
+        ws_per_message_deflate=False,  # speech does not compress, and a small frame must not unpack to a large one
+        **_COMMON,
+    )
+
+
+def admin_config(admin: AdminPort) -> uvicorn.Config:
+    return uvicorn.Config(admin.app, ws="none", **_COMMON)
+
+
+_COMMON: dict[str, Any] = {
+    "http": "httptools",
+    "lifespan": "off",
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "timeout_graceful_shutdown": int(_CLOSE_SECONDS),
+}
+
+
+def _bind(flag: str, host: str, port: int) -> socket.socket:
+    """A listening socket, or a `SettingsError` that names the flag."""
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1_024
+        )
+    except OSError as error:
+        raise SettingsError(f"{flag}: cannot listen on {host}:{port}: {error}") from error
+
+
+def _port(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: this file decides when the process ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the process's signals alone."""
+        yield

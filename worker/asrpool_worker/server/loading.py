@@ -1,0 +1,27 @@
+"""From the process's settings to an engine: the only place where the server names the engine's factory."""
+
+from __future__ import annotations
+
+from asrpool_worker.engine.messages import Engine, EngineObserver
+from asrpool_worker.settings import Settings
+
+
+def build_engine(settings: Settings, observer: EngineObserver) -> Engine:
+    """An engine that is not started yet. Imported late: the ports listen before the model runtime is read from disk."""
+    from asrpool_worker.engine.factory import EngineConfig
+    from asrpool_worker.engine.factory import build_engine as build
+
+    return build(
+        EngineConfig(
+            engine=settings.engine,
+            device=settings.device,
+            dtype=settings.dtype,
+            online=settings.online,
+            offline=settings.offline,
+            vad=settings.vad,
+            punc=settings.punc,
+            threads=settings.threads,
+            max_batch=settings.max_batch,
+            observer=observer,
+        )
+    )
