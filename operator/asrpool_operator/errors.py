@@ -7,6 +7,10 @@ class AsrpoolOperatorError(Exception):
     """Base of all errors this package raises on purpose."""
 
 
+class SettingsError(AsrpoolOperatorError):
+    """The operator was started with settings that cannot work; the message names each wrong one."""
+
+
 class SpecError(AsrpoolOperatorError):
     """The ASRPool says something that cannot work; the message names the field and what to write instead."""
 
@@ -25,6 +29,18 @@ class ConflictError(ClusterError):
 
 class ForbiddenError(ClusterError):
     """RBAC does not allow the call; the message names verb and resource."""
+
+
+class RejectedError(ClusterError):
+    """The API server finds the object itself invalid; asking again does not help, changing the ASRPool does."""
+
+
+class ClusterUnavailableError(ClusterError):
+    """The API server did not answer in time, or answered that it cannot now; ask again later."""
+
+
+class NotLeaderError(AsrpoolOperatorError):
+    """The replica lost the lease in the middle of a tick; what is left to do is the new leader's."""
 
 
 class WorkerUnreachableError(AsrpoolOperatorError):

@@ -1,0 +1,1 @@
+"""The Kubernetes API as the operator needs it: the `Cluster` protocol, its implementation, leader election."""

@@ -1,0 +1,1 @@
+"""Observe, decide, apply: one pool, once a second. The only caller of `cluster` and `scrape`."""

@@ -1,0 +1,104 @@
+"""Keep the pool's objects as they were rendered: the admin Secret, everything that `render` makes, and nothing else.
+
+Each step can be the last before a crash: the next run finds the same difference and closes it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from asrpool_operator.api import ASRPool
+from asrpool_operator.cluster.protocol import Cluster, Manifest, ObjectRef, PoolView, ref_of
+from asrpool_operator.errors import ClusterError, ClusterUnavailableError, NotFoundError
+from asrpool_operator.reconcile.admin_token import ensure_token
+from asrpool_operator.reconcile.errors import PoolGoneError
+from asrpool_operator.reconcile.manifests import (
+    Applied,
+    digest_of,
+    fingerprint,
+    orphans,
+    why_apply,
+    with_replicas,
+)
+
+log = logging.getLogger(__name__)
+
+WATCHED_KINDS = frozenset(
+    {"Deployment", "StatefulSet", "ConfigMap", "Service", "ServiceAccount", "PodDisruptionBudget", "Ingress"}
+)
+
+
+class ObjectKeeper:
+    """Keeps one pool's objects; remembers what it applied last and the admin token in use."""
+
+    def __init__(self, cluster: Cluster, view: PoolView) -> None:
+        self._cluster = cluster
+        self._view = view
+        self._applied = Applied()
+        self._token: str | None = None
+        self._problems: tuple[str, ...] = ()
+
+    async def token(self, pool: ASRPool) -> str:
+        """The admin token; the API server is asked once."""
+        if self._token is None:
+            self._token = await ensure_token(self._cluster, pool, None)
+        return self._token
+
+    async def keep(self, pool: ASRPool, rendered: Sequence[Manifest], replicas: int, now: float) -> tuple[str, ...]:
+        """Apply where needed; a new Deployment starts with `replicas`. Returns what the API server refused, in words.
+
+        Raises `PoolGoneError`, and `ClusterUnavailableError` where going on now makes no sense.
+        """
+        present = self._present(pool)
+        digest = digest_of(rendered)
+        reason = why_apply(self._applied, digest, present, set(WATCHED_KINDS), now)
+        if not reason:
+            return self._problems
+        log.info("pool %s/%s: applying its objects: %s", pool.metadata.namespace, pool.metadata.name, reason)
+        self._applied = Applied(digest=digest, unix_seconds=now)
+        await self._check_pool_is_there(pool)
+        self._token = await ensure_token(self._cluster, pool, self._token)
+        fingerprints: dict[ObjectRef, str] = {}
+        problems: list[str] = []
+        for manifest in rendered:
+            try:
+                fingerprints[ref_of(manifest)] = fingerprint(await self._apply(manifest, replicas))
+            except ClusterUnavailableError:
+                raise
+            except ClusterError as error:
+                # One refused object (a pod template overlay that makes no sense) must not hold up the others.
+                problems.append(f"{ref_of(manifest).kind} {ref_of(manifest).name}: {error}")
+        await self._delete_orphans(pool, rendered)
+        self._problems = tuple(problems)
+        self._applied = Applied(digest=digest, unix_seconds=now, complete=not problems, fingerprints=fingerprints)
+        return self._problems
+
+    async def _apply(self, manifest: Manifest, replicas: int) -> Manifest:
+        if manifest["kind"] != "Deployment":
+            return await self._cluster.apply(manifest)
+        try:
+            live: Manifest | None = await self._cluster.get(ref_of(manifest))
+        except NotFoundError:
+            live = None
+        return await self._cluster.apply(with_replicas(manifest, live, replicas))
+
+    async def _delete_orphans(self, pool: ASRPool, rendered: Sequence[Manifest]) -> None:
+        for ref, uid in orphans(self._present(pool), rendered, pool.metadata.uid):
+            log.info("deleting %s, which the spec no longer asks for", ref)
+            await self._cluster.delete(ref, uid)
+
+    async def _check_pool_is_there(self, pool: ASRPool) -> None:
+        """Nothing may be made for a pool that is gone: its objects would be orphans, deleted and made in turn."""
+        ref = ObjectRef("ASRPool", pool.metadata.namespace, pool.metadata.name)
+        try:
+            metadata: dict[str, Any] = (await self._cluster.get(ref))["metadata"]
+        except NotFoundError as error:
+            raise PoolGoneError(f"{ref} was deleted") from error
+        if metadata.get("uid") != pool.metadata.uid or "deletionTimestamp" in metadata:
+            raise PoolGoneError(f"{ref} was deleted or made anew")
+
+    def _present(self, pool: ASRPool) -> list[Manifest]:
+        namespace, name = pool.metadata.namespace, pool.metadata.name
+        return [manifest for kind in sorted(WATCHED_KINDS) for manifest in self._view.objects(kind, namespace, name)]

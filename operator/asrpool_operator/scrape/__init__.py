@@ -1,0 +1,1 @@
+"""HTTP to the admin ports of workers and gateways."""
