@@ -61,7 +61,9 @@ async def running(
     send_buffer_bytes: int | None = None,
 ) -> AsyncIterator[Running]:
     engine = engine or FakeEngine()
-    worker = Worker("pod-1", Admission(capacity, resume_seconds), limits or Limits(), bounds or StreamBounds(), ("tiny",))
+    worker = Worker(
+        "pod-1", Admission(capacity, resume_seconds), limits or Limits(), bounds or StreamBounds(), ("tiny",)
+    )
     if ready:
         engine.start()
         worker.opened(engine, 0.5)
@@ -70,7 +72,10 @@ async def running(
     if send_buffer_bytes is not None:
         sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     ports = [bound.getsockname()[1] for bound in sockets]
-    servers = [uvicorn.Server(public_config(public, worker.limits.max_frame_bytes)), uvicorn.Server(admin_config(admin))]
+    servers = [
+        uvicorn.Server(public_config(public, worker.limits.max_frame_bytes)),
+        uvicorn.Server(admin_config(admin)),
+    ]
     serving = [asyncio.create_task(server._serve([bound])) for server, bound in zip(servers, sockets, strict=True)]
     try:
         async with (

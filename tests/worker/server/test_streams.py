@@ -25,7 +25,13 @@ async def test_two_pass_stream_gets_partials_then_the_final_then_the_end() -> No
         "is_final": True,
         "timestamp": "[[0,600],[600,1200],[1200,1800]]",
         "stamp_sents": [
-            {"text_seg": "一 一 一", "punc": "", "start": 0, "end": 2000, "ts_list": [[0, 600], [600, 1200], [1200, 1800]]}
+            {
+                "text_seg": "一 一 一",
+                "punc": "",
+                "start": 0,
+                "end": 2000,
+                "ts_list": [[0, 600], [600, 1200], [1200, 1800]],
+            }
         ],
     }
     assert messages[4:] == [{"mode": "2pass", "wav_name": "a.wav", "is_final": True, "is_end": True}]

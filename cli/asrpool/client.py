@@ -1,0 +1,170 @@
+"""One client of a FunASR WebSocket server: FunASR's protocol as plain calls and typed events."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from asrpool.errors import RefusedError, StreamError, UsageError
+
+POD_HEADER = "X-Asrpool-Pod"
+SESSION_HEADER = "X-Asrpool-Session"
+DEVICE_HEADER = "Device-Id"
+MODES = ("2pass", "online", "offline")
+
+
+@dataclass(frozen=True)
+class StreamRequest:
+    """What to ask of the server. `open_seconds` must leave the gateway its time to hold a newcomer while a pod starts."""
+
+    url: str
+    mode: str = "2pass"
+    device_id: str | None = None
+    wav_name: str = "stream"
+    sample_rate_hz: int = 16_000
+    chunk_size: tuple[int, int, int] = (5, 10, 5)
+    hotwords: str = ""
+    open_seconds: float = 120.0
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One message of the server: a piece of text, and whether it is final, or the answer to an end."""
+
+    text: str
+    final: bool
+    end: bool
+    message: dict[str, Any]
+
+
+class LiveConnection:
+    """An open stream. Leaving the `async with` closes the socket."""
+
+    def __init__(self, socket: ClientConnection, request: StreamRequest) -> None:
+        self._socket = socket
+        self._request = request
+        headers = socket.response.headers if socket.response else {}
+        self.pod: str | None = headers.get(POD_HEADER)
+        self.session_id: str | None = headers.get(SESSION_HEADER)
+
+    @classmethod
+    async def open(cls, request: StreamRequest) -> LiveConnection:
+        """Connect and send the first message. Raises `RefusedError`, `StreamError`, or `UsageError` for a URL that is none."""
+        headers = list(request.headers)
+        if request.device_id:
+            headers.append((DEVICE_HEADER, request.device_id))
+        try:
+            socket = await connect(
+                request.url,
+                additional_headers=headers,
+                open_timeout=request.open_seconds,
+                close_timeout=5,
+                # A server under load may be slow to answer pings; whether the stream lives is judged by its answers.
+                ping_timeout=None,
+                compression=None,
+                max_size=4 << 20,
+            )
+        except InvalidURI as error:
+            raise UsageError(f"--url {request.url}: {error}") from error
+        except InvalidStatus as error:
+            raise _refused(error) from error
+        except (OSError, InvalidHandshake, TimeoutError, ConnectionClosed, EOFError) as error:
+            raise StreamError(
+                f"cannot connect to {request.url}: {error or type(error).__name__}", lost=False
+            ) from error
+        self = cls(socket, request)
+        await self._say(
+            mode=request.mode,
+            chunk_size=list(request.chunk_size),
+            chunk_interval=10,
+            encoder_chunk_look_back=4,
+            decoder_chunk_look_back=1,
+            wav_name=request.wav_name,
+            wav_format="pcm",
+            audio_fs=request.sample_rate_hz,
+            hotwords=request.hotwords,
+            itn=True,
+            is_speaking=True,
+        )
+        return self
+
+    async def send(self, audio: bytes) -> None:
+        """One frame of samples. Raises `StreamError` when the stream was cut."""
+        with _loss():
+            await self._socket.send(audio)
+
+    async def finish(self) -> None:
+        """No more audio in this utterance; the server answers with what is left, then with `end`."""
+        await self._say(is_speaking=False, is_end=True)
+
+    async def heard(self) -> AsyncIterator[Heard]:
+        """The server's messages, until it closes. Raises `StreamError` on an error message or when the stream was cut."""
+        with _loss():
+            async for raw in self._socket:
+                message = _parse(raw)
+                if "error" in message:
+                    raise StreamError(f"the server ended the stream: {message['error']}", lost=True)
+                yield Heard(
+                    str(message.get("text", "")), bool(message.get("is_final")), bool(message.get("is_end")), message
+                )
+
+    async def close(self) -> None:
+        """Close the socket."""
+        await self._socket.close()
+
+    async def __aenter__(self) -> LiveConnection:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _say(self, **message: object) -> None:
+        with _loss():
+            await self._socket.send(json.dumps(message, ensure_ascii=False))
+
+
+@contextlib.contextmanager
+def _loss() -> Any:  # noqa: ANN401 - contextlib's own type is Iterator[None], which mypy infers
+    try:
+        yield
+    except ConnectionClosed as error:
+        raise StreamError(f"the stream was cut: {error}", lost=True) from error
+
+
+def _parse(raw: str | bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(raw)
+    except ValueError:
+        message = None
+    if not isinstance(message, dict):
+        raise StreamError("the server sent what is no JSON object; is this a FunASR server?", lost=True)
+    return message
+
+
+def _refused(error: InvalidStatus) -> RefusedError:
+    response = error.response
+    retry_after = response.headers.get("Retry-After", "")
+    return RefusedError(
+        response.status_code,
+        _reason(response.body or b"") or response.reason_phrase,
+        float(retry_after) if retry_after.isdecimal() else None,
+        response.headers.get(POD_HEADER),
+    )
+
+
+def _reason(body: bytes | bytearray) -> str:
+    """Our workers say why in JSON; other servers do not."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
