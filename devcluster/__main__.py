@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,13 +13,20 @@ from pathlib import Path
 
 from devcluster import lifecycle
 from devcluster.binaries import binaries_folder, ensure_binaries
+from devcluster.builders import BuildahBuilder, build_images, choose_builder
 from devcluster.errors import DevclusterError
+from devcluster.images import DEMO_IMAGES, IMAGES
 from devcluster.node_process import NodeProcess
 from devcluster.settings import DEFAULT_NETWORK, DEFAULT_STATE, Settings
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
+
+
+def _tell(text: str) -> None:
+    """Progress beside an answer that is meant to be captured."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _resource(text: str) -> tuple[str, int]:
@@ -48,7 +55,11 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="end the cluster and remove all it put on this machine")
     commands.add_parser("status", help="state of each component").add_argument("--json", action="store_true")
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
-    commands.add_parser("bin", help="print the folder with kubectl and helm, building them if need be")
+    programs = commands.add_parser("bin", help="print the folder with kubectl and helm, building what is named (all)")
+    programs.add_argument("program", nargs="*")
+    built = commands.add_parser("images", help="build the project's images, and load them where the cluster is up")
+    built.add_argument("image", nargs="*", help=f"some of {', '.join(IMAGES)} (default: {' '.join(DEMO_IMAGES)})")
+    built.add_argument("--json", action="store_true", help="print name → reference")
     for name, text in (("stop", "take one component down"), ("start", "start a stopped component")):
         commands.add_parser(name, help=text).add_argument("component")
     execute = commands.add_parser("exec", help="run a command inside the node")
@@ -86,10 +97,25 @@ def _status(settings: Settings, as_json: bool) -> int:
 def _exec(settings: Settings, argv: Sequence[str]) -> int:
     node = NodeProcess.find(settings)
     if node is None or not argv:
-        _say("Nothing to run, or the cluster is not up: `devcluster exec -- COMMAND …` needs both.")
+        _tell("Nothing to run, or the cluster is not up: `devcluster exec -- COMMAND …` needs both.")
         return 1
     command = node.command([word for index, word in enumerate(argv) if index > 0 or word != "--"])
-    os.execvp(command[0], command)
+    return subprocess.run(command, check=False).returncode
+
+
+def _images(settings: Settings, names: Sequence[str], as_json: bool) -> None:
+    builder = choose_builder(_tell)
+    references = build_images(names, builder, _tell)
+    if isinstance(builder, BuildahBuilder) and NodeProcess.find(settings) is not None:
+        for reference in references.values():
+            began = time.monotonic()
+            if lifecycle.import_image(settings, builder.layout, reference):
+                _tell(f"loaded {reference} in {time.monotonic() - began:.1f} s")
+    if as_json:
+        _say(json.dumps(references, indent=1))
+    else:
+        for name, reference in references.items():
+            _say(f"{name:<12} {reference}")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -109,7 +135,9 @@ def run(arguments: argparse.Namespace) -> int:
         case "kubeconfig":
             _say(str(settings.kubeconfig))
         case "bin":
-            print(ensure_binaries(lambda text: print(text, file=sys.stderr, flush=True)))
+            _say(str(ensure_binaries(_tell, arguments.program)))
+        case "images":
+            _images(settings, arguments.image or DEMO_IMAGES, arguments.json)
         case "stop":
             lifecycle.stop_component(settings, arguments.component)
         case "start":

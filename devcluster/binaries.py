@@ -16,12 +16,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devcluster.errors import BuildError
+from devcluster.errors import BuildError, UsageError
 from devcluster.settings import cache_folder
 
 GO_SOURCES = Path(__file__).resolve().parent / "go"
@@ -41,7 +41,7 @@ class Module:
     def linker_flags(self, sources: Path = GO_SOURCES) -> str:
         """Without symbols, and with the version that the program is to report."""
         version = module_version(sources / self.folder / "go.mod", self.version_of) if self.version_of else ""
-        major, minor = ((version.lstrip("v") or "0.0").split(".") + ["0"])[:2]
+        major, minor = (version.lstrip("v") or "0.0").split(".")[:2]
         filled = (v.format(version=version, major=major, minor=minor) for v in self.variables)
         return " ".join(("-s -w", *(f"-X {variable}" for variable in filled)))
 
@@ -96,40 +96,37 @@ def module_version(go_mod: Path, module: str) -> str:
 
 
 def binaries_folder(sources: Path = GO_SOURCES) -> Path:
-    """The folder with every program, by name. It is there once `ensure_binaries` has returned."""
+    """The folder where programs are found by name, once `ensure_binaries` has returned."""
     digest = hashlib.sha256(" ".join(module.key(sources) for module in MODULES).encode())
     return cache_folder() / "bin" / digest.hexdigest()[:16]
 
 
-def ensure_binaries(report: Callable[[str], None]) -> Path:
-    """Build what the cache lacks, one line for each program built, and return the folder with all of them."""
+def ensure_binaries(report: Callable[[str], None], names: Collection[str] = ()) -> Path:
+    """Build what the cache lacks of the named programs (all if none is named), one line each; the folder they are in."""
+    programs = {name: module for module in MODULES for name in module.programs}
+    if unknown := set(names) - set(programs):
+        raise UsageError(f"No program {', '.join(sorted(unknown))}", f"There are {', '.join(programs)}.")
+    wanted = [name for name in programs if not names or name in names]
     folder = binaries_folder()
-    built = cache_folder() / "built"
-    names = [name for module in MODULES for name in module.programs]
-    if all((folder / name).is_file() for name in names):
+    if all((folder / name).is_file() for name in wanted):
         return folder
-    built.mkdir(parents=True, exist_ok=True)
+    built = cache_folder() / "built"
+    for place in (folder, built):
+        place.mkdir(parents=True, exist_ok=True)
     with _locked(built / "lock"):
-        missing = [
-            (module, name)
-            for module in MODULES
-            for name in module.programs
-            if not (built / f"{module.folder}-{module.key()}" / name).is_file()
-        ]
+        homes = {name: built / f"{programs[name].folder}-{programs[name].key()}" for name in wanted}
+        missing = [name for name in wanted if not (homes[name] / name).is_file()]
         go = go_command(report) if missing else ""
-        for index, (module, name) in enumerate(missing, 1):
+        for index, name in enumerate(missing, 1):
             began = time.monotonic()
             report(f"building {name} ({index} of {len(missing)})")
-            _build(go, module, name, built / f"{module.folder}-{module.key()}")
+            _build(go, programs[name], name, homes[name])
             report(f"built {name} in {time.monotonic() - began:.0f} s")
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for module in MODULES:
-            for name in module.programs:
-                (partial / name).symlink_to(built / f"{module.folder}-{module.key()}" / name)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        for name in wanted:
+            partial = folder / f".{name}.partial"
+            partial.unlink(missing_ok=True)
+            partial.symlink_to(homes[name] / name)
+            partial.replace(folder / name)
     return folder
 
 

@@ -17,7 +17,7 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CNI_BINARIES = "/usr/lib/cni"
 
 
-def _json(document: Any) -> str:
+def _json(document: object) -> str:
     return json.dumps(document, indent=1) + "\n"
 
 

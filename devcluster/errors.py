@@ -15,7 +15,7 @@ class UsageError(DevclusterError):
 
 
 class HostError(DevclusterError):
-    """This machine lacks something: root, Debian's package tools, a kernel feature."""
+    """The machine lacks something: root, Debian's package tools, a kernel feature."""
 
 
 class BuildError(DevclusterError):

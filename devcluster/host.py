@@ -60,7 +60,7 @@ def remove_cgroups(settings: Settings, mount: Path = CGROUP_MOUNT, patience_seco
         for root in cgroup_roots(settings, mount):
             for folder, _, _ in os.walk(root, topdown=False):
                 try:
-                    os.rmdir(folder)
+                    Path(folder).rmdir()
                 except OSError:
                     continue  # Still busy: the kernel lets go of a dead process's cgroup a moment later.
         left = [root for root in cgroup_roots(settings, mount) if root.exists()]

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from devcluster.errors import ComponentError, HostError, UsageError
 from devcluster.health import Api, ComponentStatus, component_check, component_statuses, wait_until_well
 from devcluster.identity import ProcessIdentity
 from devcluster.node_process import NodeProcess, remove_private_folders
+from devcluster.oci import Layout
 from devcluster.packages import CLUSTER_PACKAGES, ensure_packages
 from devcluster.pki import make_pki
 from devcluster.settings import Settings
@@ -143,9 +145,28 @@ def kubectl(settings: Settings, *arguments: str, input_text: str | None = None) 
     return done.stdout
 
 
-def import_image(settings: Settings, archive: Path) -> None:
+def import_archive(settings: Settings, archive: Path) -> None:
     """Put an image archive (docker-archive or OCI layout, as a tar file) into the node's store."""
     _running_node(settings).run(_ctr("images", "import", str(archive)))
+
+
+def import_image(settings: Settings, layout: Layout, reference: str) -> bool:
+    """Put an image of an OCI layout into the node's store, sending only what it lacks; False where it has it all."""
+    node = _running_node(settings)
+    if f"docker.io/{reference}" in node.run(_ctr("images", "list", "--quiet")).stdout.split():
+        return False
+    held = set(node.run(_ctr("content", "list", "--quiet")).stdout.split())
+    # The stream waits in a file: written into a pipe, an import that fails early would leave two ends to reconcile.
+    with tempfile.TemporaryFile(dir=settings.state) as stream:
+        layout.write_stream(reference, held, stream)
+        stream.seek(0)
+        done = subprocess.run(
+            node.command(_ctr("images", "import", "-")), stdin=stream, capture_output=True, check=False
+        )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        raise ComponentError(f"Importing {reference} failed: {said}", f"See {settings.logs}/containerd.log.")
+    return True
 
 
 def _ctr(*arguments: str) -> list[str]:

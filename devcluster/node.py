@@ -138,7 +138,7 @@ class Node:
 
 
 def _spawn(unit: Unit) -> int | None:
-    with open(unit.log, "ab", buffering=0) as log:
+    with Path(unit.log).open("ab", buffering=0) as log:
         try:
             return os.posix_spawn(
                 unit.argv[0],
@@ -186,7 +186,7 @@ def main() -> None:
     if os.getpid() != 1:
         sys.exit("devcluster.node must be process 1 of its own process namespace: use `python -m devcluster up`")
     # /proc is still the host's here: the link gives the process id that the host knows this process by.
-    identity = ProcessIdentity.of(int(os.readlink("/proc/self")))
+    identity = ProcessIdentity.of(int(Path("/proc/self").readlink().name))
     os.chdir(state)
     enter_private_view(state)
     socket.sethostname(arguments.host_name)
@@ -196,7 +196,7 @@ def main() -> None:
     Path("node.sock").unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind("node.sock")
-    os.chmod("node.sock", 0o600)
+    Path("node.sock").chmod(0o600)
     listener.listen()
     node = Node(listener)
     # Written last: whoever reads it finds a node that answers.

@@ -104,7 +104,7 @@ class NodeProcess:
             )
         return done
 
-    def order(self, op: str, **arguments: Any) -> dict[str, Any]:
+    def order(self, op: str, **arguments: object) -> dict[str, Any]:
         """Give process 1 an order and return its answer."""
         # Through the folder's descriptor: a socket's own path may have at most 107 bytes.
         folder = os.open(self._settings.state, os.O_PATH | os.O_DIRECTORY)
