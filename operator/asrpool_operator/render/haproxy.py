@@ -1,0 +1,186 @@
+"""The gateway's HAProxy configuration, as a pure function of the pool.
+
+What it promises to streams (each has a test with the real HAProxy under tests/gateway):
+
+- a session id comes back to its pod for `resumeSeconds`, also while that pod drains. The stick table holds the pod's
+  ADDRESS, so a server slot that DNS gives to another pod takes no sessions with it; the entry is tracked by the live
+  stream, so it cannot expire before the stream ends;
+- a newcomer goes to a pod that has room, is tried elsewhere when a worker refuses it, and otherwise waits up to
+  `queueSeconds` before it gets 503 with Retry-After (gateway.lua);
+- a session that comes back is never tried elsewhere when its own pod is full: it waits there;
+- nothing here ends a live stream: not a pod in drain, a pod that fails checks, a record gone from DNS, nor a reload.
+
+The text is valid for HAProxy 2.6 (Debian 12) and newer. It needs no API server: workers are found by DNS SRV.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from asrpool_operator.api import ASRPool
+from asrpool_operator.render import names
+
+STREAMS_BEYOND_WORKERS = 1000
+"""Connections beyond what workers hold and the queue: health checks, metrics, refusals on their way."""
+IDLE_MARGIN_SECONDS = 60
+"""The worker ends an idle stream, with a reason; the gateway's own limit must come later."""
+RESUME_MARGIN_SECONDS = 2
+REQUEST_SECONDS = 600
+"""How long a worker may work on one HTTP request (a long file) before it answers."""
+LOST_PEER_SECONDS = 30
+"""A node that vanishes sends no reset: its connections are given up when sent bytes stay unacknowledged this long."""
+
+
+def server_slots(pool: ASRPool) -> int:
+    """How many workers the gateway can know at once.
+
+    Pods that are on their way out hold a slot too, hence twice `maxReplicas`; powers of two, so that most edits of
+    `maxReplicas` leave the configuration as it is.
+    """
+    wanted = max(16, 2 * pool.spec.scaling.max_replicas)
+    return 1 << (wanted - 1).bit_length()
+
+
+def haproxy_cfg(pool: ASRPool, cluster_domain: str) -> str:
+    """The whole `haproxy.cfg` of a pool, but for the `gateways` peers section, which the image's entrypoint writes."""
+    sections = [_global(pool), _defaults(pool), _resolvers(), _streams(pool), _workers(pool, cluster_domain), _admin()]
+    return "\n".join(sections)
+
+
+def gateway_lua() -> str:
+    """The Lua beside it: the same for every pool."""
+    return resources.files("asrpool_operator.render").joinpath("gateway.lua").read_text(encoding="utf-8")
+
+
+def _global(pool: ASRPool) -> str:
+    scaling, gateway = pool.spec.scaling, pool.spec.gateway
+    connections = scaling.max_replicas * pool.spec.sessions.capacity + gateway.max_queued + STREAMS_BEYOND_WORKERS
+    return f"""\
+global
+    log stdout format raw local0 info
+    maxconn {connections}
+    nbthread 2
+    # A reload or a stop waits this long for the streams of the old process.
+    hard-stop-after {scaling.drain_seconds}s
+    stats socket "${{ASRPOOL_RUN_DIR}}/haproxy.sock" mode 600 level admin expose-fd listeners
+    lua-load "${{ASRPOOL_LOADED_DIR}}/gateway.lua"
+"""
+
+
+def _defaults(pool: ASRPool) -> str:
+    queue_seconds = pool.spec.gateway.queue_seconds
+    return f"""\
+defaults
+    mode http
+    log global
+    option httplog
+    option dontlognull
+    option http-server-close
+    # Who leaves while it waits is not sent to a worker.
+    option abortonclose
+    timeout connect 1s
+    timeout http-request 10s
+    timeout http-keep-alive 10s
+    timeout client {REQUEST_SECONDS}s
+    timeout server {REQUEST_SECONDS}s
+    timeout client-fin 30s
+    timeout server-fin 30s
+    timeout tunnel {pool.spec.sessions.idle_seconds + IDLE_MARGIN_SECONDS}s
+    timeout check 2s
+    # 0 would mean "for ever".
+    timeout queue {f"{queue_seconds}s" if queue_seconds else "1ms"}
+    http-error status 503 content-type application/json string '{{"error":"no worker can take this stream now"}}' \
+hdr Retry-After {retry_after_seconds(pool)}
+"""
+
+
+def _resolvers() -> str:
+    # TCP, because the answer of a large pool does not fit into a datagram. A cluster DNS that is down or has no answer
+    # must not take working servers away; only a good answer without a record may.
+    return """\
+resolvers cluster
+    nameserver cluster "${ASRPOOL_NAMESERVER}"
+    accepted_payload_size 8192
+    resolve_retries 3
+    timeout resolve 500ms
+    timeout retry 500ms
+    hold valid 500ms
+    hold obsolete 2s
+    hold nx 2s
+    hold timeout 1d
+    hold refused 1d
+    hold other 1d
+"""
+
+
+def _streams(pool: ASRPool) -> str:
+    gateway = pool.spec.gateway
+    return f"""\
+frontend streams
+    bind :8080 tcp-ut {LOST_PEER_SECONDS}s
+    # The session's identity is the gateway's word, never the client's.
+    http-request del-header X-Asrpool-Session
+{_identity(pool)}
+    http-request set-header X-Asrpool-Session %[var(txn.session)] if {{ var(txn.session) -m len gt 0 }}
+    default_backend workers
+"""
+
+
+def _identity(pool: ASRPool) -> str:
+    sticky = pool.spec.gateway.sticky_on
+    printable = "regsub([^!-~],,g),bytes(0,64)"
+    if sticky.query is not None:
+        return f"    http-request set-var(txn.session) url_param({sticky.query}),url_dec,{printable}"
+    header = sticky.header or ""
+    return f"""\
+    http-request set-var(txn.session) req.hdr({header}),{printable}
+    http-request set-var(txn.session) url_param({header.lower()}),url_dec,{printable} \
+unless {{ var(txn.session) -m len gt 0 }}"""
+
+
+def _workers(pool: ASRPool, cluster_domain: str) -> str:
+    spec = pool.spec
+    name = names.worker(pool.metadata.name)
+    service = f"_ws._tcp.{name}.{pool.metadata.namespace}.svc.{cluster_domain}"
+    return f"""\
+backend workers
+    stick-table type string len 64 size 1m expire {spec.sessions.resume_seconds + RESUME_MARGIN_SECONDS}s \
+srvkey addr peers gateways
+    http-request lua.place {spec.gateway.balance} {1000 * spec.gateway.queue_seconds} {spec.gateway.max_queued}
+    # Tracking keeps the entry while the stream lives, and starts its expiry anew when it ends.
+    http-request track-sc0 var(txn.session) if {{ var(txn.session) -m len gt 0 }}
+    # Who comes back waits at its own pod before newcomers do, and is not tried elsewhere when that pod is full.
+    http-request set-priority-class int(-1) if {{ var(txn.comes_back) -m bool }}
+    http-request disable-l7-retry if {{ var(txn.comes_back) -m bool }}
+    use-server %[var(txn.worker)] if {{ var(txn.worker) -m len gt 0 }}
+    stick on var(txn.session) if {{ var(txn.session) -m len gt 0 }}
+    # A newcomer that its worker does not take after all is tried on the others, one after the other.
+    balance roundrobin
+    retries 5
+    option redispatch 1
+    retry-on conn-failure empty-response 503
+    option httpchk
+    http-check send meth GET uri /readyz hdr Host {name}
+    http-check expect status 200
+    default-server check inter 1s fastinter 500ms downinter 500ms rise 1 fall 3
+    default-server agent-check agent-port {names.AGENT_PORT} agent-inter 500ms
+    default-server maxconn {spec.sessions.capacity} tcp-ut {LOST_PEER_SECONDS}s init-addr none
+    server-template w 1-{server_slots(pool)} {service} resolvers cluster resolve-prefer ipv4
+"""
+
+
+def _admin() -> str:
+    return """\
+frontend admin
+    bind :8404
+    option dontlog-normal
+    http-request use-service prometheus-exporter if { path /metrics }
+    http-request use-service lua.held if { path /held }
+    http-request return status 200 content-type text/plain string ok if { path /healthz }
+    http-request return status 404
+"""
+
+
+def retry_after_seconds(pool: ASRPool) -> int:
+    """What a refused client is told to wait: as long as it would have waited in the queue."""
+    return max(1, pool.spec.gateway.queue_seconds)

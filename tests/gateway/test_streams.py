@@ -1,0 +1,105 @@
+"""What the gateway promises to streams, with the real HAProxy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.gateway.harness import Started, eventually
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+
+
+async def test_newcomers_fill_one_worker_before_the_next(gateway: Started) -> None:
+    """`pack`: six streams on workers of three leave the third worker empty."""
+    gate = await gateway({"capacity": 3}, {"capacity": 3}, {"capacity": 3}, sessions={"perPod": 3})
+    answers = [await gate.ask() for _ in range(6)]
+    assert [answer.status for answer in answers] == [101] * 6
+    assert sorted(worker.active for worker in gate.workers.values()) == [0, 3, 3]
+
+
+async def test_spread_takes_the_emptiest_worker(gateway: Started) -> None:
+    """`spread`: live streams count, so that three newcomers go to three workers."""
+    gate = await gateway({}, {}, {}, gateway={"balance": "spread"})
+    for _ in range(3):
+        assert (await gate.ask()).status == 101
+    assert [worker.active for worker in gate.workers.values()] == [1, 1, 1]
+
+
+async def test_a_newcomer_is_served_the_moment_a_stream_ends(gateway: Started) -> None:
+    gate = await gateway({"capacity": 1}, sessions={"perPod": 1})
+    first = await gate.ask()
+    waiting = asyncio.create_task(gate.ask())
+    await asyncio.sleep(0.7)
+    assert (await gate.held())["queued"] == 1
+    await first.end()
+    ended = time.monotonic()
+    assert (await waiting).status == 101
+    assert time.monotonic() - ended < 0.4
+    assert (await gate.held()) == {"held": 0, "queued": 0, "refused": 0}
+
+
+async def test_a_newcomer_waits_for_queue_seconds_then_gets_503_with_retry_after(gateway: Started) -> None:
+    gate = await gateway({"capacity": 1}, sessions={"perPod": 1}, gateway={"queueSeconds": 1})
+    await gate.ask()
+    answer = await gate.ask()
+    assert answer.status == 503
+    assert 0.9 < answer.seconds < 1.6
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (await gate.held()) == {"held": 0, "queued": 0, "refused": 1}
+
+
+async def test_more_than_max_queued_are_refused_at_once(gateway: Started) -> None:
+    gate = await gateway({"capacity": 1}, sessions={"perPod": 1}, gateway={"queueSeconds": 30, "maxQueued": 2})
+    await gate.ask()
+    waiting = [asyncio.create_task(gate.ask()) for _ in range(2)]
+    await asyncio.sleep(0.3)
+    answer = await gate.ask()
+    assert (answer.status, answer.seconds < 0.5) == (503, True)
+    assert "retry-after" in answer.headers
+    for task in waiting:
+        task.cancel()
+
+
+async def test_streams_are_held_at_zero_until_a_worker_is_up_then_all_served(gateway: Started) -> None:
+    gate = await gateway(sessions={"perPod": 3})
+    waiting = [asyncio.create_task(gate.ask()) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert (await gate.held())["held"] == 3
+    worker = await gate.add_worker(1, capacity=3, ready=False)
+    await asyncio.sleep(1.5)
+    assert (await gate.held())["held"] == 3, "a worker that loads its models takes nobody"
+    assert worker.refusals == 0
+    worker.ready = True
+    assert [answer.status for answer in await asyncio.gather(*waiting)] == [101, 101, 101]
+    assert worker.refusals == 0
+
+
+async def test_held_streams_are_refused_after_queue_seconds(gateway: Started) -> None:
+    gate = await gateway(gateway={"queueSeconds": 1})
+    answer = await gate.ask()
+    assert (answer.status, 0.9 < answer.seconds < 1.6) == (503, True)
+
+
+async def test_a_refusal_by_a_worker_is_tried_elsewhere(gateway: Started) -> None:
+    gate = await gateway({"refuse_upgrades": True}, {"refuse_upgrades": True}, {})
+    answers = [await gate.ask() for _ in range(3)]
+    assert [(answer.status, answer.pod) for answer in answers] == [(101, "worker-3")] * 3
+
+
+async def test_a_newcomer_that_left_while_it_waited_is_not_counted(gateway: Started) -> None:
+    """A client that hangs up in the queue is no demand any more, and takes nobody's place."""
+    gate = await gateway({"capacity": 1}, sessions={"perPod": 1}, gateway={"queueSeconds": 5})
+    first = await gate.ask()
+    leaving = asyncio.create_task(gate.ask())
+    await asyncio.sleep(0.4)
+    assert (await gate.held())["queued"] == 1
+    leaving.cancel()
+    staying = asyncio.create_task(gate.ask())
+    await asyncio.sleep(1.5)
+    assert (await gate.held()) == {"held": 0, "queued": 1, "refused": 0}
+    await first.end()
+    assert (await staying).status == 101
+    assert gate.workers["worker-1"].upgrades == 2
