@@ -37,23 +37,37 @@ class Recommendation(_Frozen):
     replicas: int
 
 
+class ReplicaChange(_Frozen):
+    """Pods added (positive) or sent to drain (negative) at one moment; what `behavior` policies count."""
+
+    unix_seconds: float
+    delta: int
+
+
 class Memory(_Frozen):
     """What one decision leaves to the next. Bounded; every field has a meaning when empty."""
 
     demand: tuple[DemandPoint, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
+    """A step function: each holds until the next."""
+    changes: tuple[ReplicaChange, ...] = ()
     cold_starts_seconds: tuple[float, ...] = ()
     known_ready: tuple[str, ...] = ()
     """Pods whose cold start was already counted."""
     learnt_sessions_per_pod: float | None = None
     learnt_unix_seconds: float | None = None
     hot_pods: tuple[str, ...] = ()
-    last_change_unix_seconds: float | None = None
+    mean_session_seconds: float | None = None
+    """The mean length that this pool's sessions had when enough of them had ended."""
+    last_busy_unix_seconds: float | None = None
+    """When the pool last had a stream, or first was seen without one; what going to zero waits for."""
 
 
 class Decision(_Frozen):
     """What to do now. `rules` holds every rule's outcome in order; `rule` and `reason` name the one that decided."""
 
+    unix_seconds: float = 0.0
+    """When it was decided."""
     desired_replicas: int = Field(ge=0)
     replicas: int = Field(ge=0)
     rule: str
@@ -65,6 +79,8 @@ class Decision(_Frozen):
     """Draining pods that take newcomers again."""
     remove: tuple[str, ...] = ()
     """Drained, empty pods, nobody expected back: `replicas` is lowered by their number, their deletion cost is lowest."""
+    deletion_costs: dict[str, int] = Field(default_factory=dict)
+    """The pod-deletion-cost each pod has to carry, where that differs from what was seen."""
     capacities: dict[str, int] = Field(default_factory=dict)
     """Sessions each pod may admit from now on, where that differs from what it says now."""
     sessions: int = 0

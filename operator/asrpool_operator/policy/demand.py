@@ -1,0 +1,76 @@
+"""Demand: live streams, and streams that wait at the gateway. Never latency, never a ratio.
+
+Two numbers, because some pods may not answer: `known` takes the last number seen of them, `at_most` takes them as full.
+More pods are asked for on the first, fewer only on the second. Streams of pods that drain or leave count too: each of
+them, when it ends, is followed by a newcomer that needs room elsewhere, and leaving them out would make each drain the
+reason for the next.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from asrpool_operator.policy.decision import DemandPoint, Memory
+from asrpool_operator.policy.view import View
+from asrpool_operator.snapshot import WorkerSnapshot
+
+FINE_SECONDS = 180.0
+COARSE_STEP_SECONDS = 10.0
+LONGEST_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Sessions that want a place."""
+
+    live: int
+    waiting: int
+    unknown_room: int
+    """Sessions that pods which do not answer may hold beyond the last number seen."""
+
+    @property
+    def known(self) -> int:
+        """What is known to be wanted."""
+        return self.live + self.waiting
+
+    @property
+    def at_most(self) -> int:
+        """What may be wanted, if pods that do not answer are full."""
+        return self.known + self.unknown_room
+
+
+def measure_demand(view: View, capacity: int) -> Demand:
+    """Count the sessions of a snapshot; `capacity` is what a pod that never answered may hold."""
+    live = sum(last_active(worker) for worker in view.snapshot.workers)
+    unknown_room = sum(
+        max(0, (worker.status.configured_capacity if worker.status else capacity) - last_active(worker))
+        for worker in view.snapshot.workers
+        if view.unknown(worker)
+    )
+    gateway = view.snapshot.gateway
+    return Demand(live=live, waiting=gateway.held + gateway.queued, unknown_room=unknown_room)
+
+
+def last_active(worker: WorkerSnapshot) -> int:
+    """Sessions at the last scrape, however old."""
+    return worker.status.active if worker.status is not None else 0
+
+
+def pods_for(sessions: float, sessions_per_pod: float, utilization: float) -> int:
+    """Pods that hold so many sessions when each is filled to the target."""
+    return math.ceil(round(sessions / (sessions_per_pod * utilization), 9))
+
+
+def remember_demand(memory: Memory, sessions: int, now: float) -> Memory:
+    """Append one point; old points are thinned to one in ten seconds, and dropped after an hour."""
+    kept: list[DemandPoint] = []
+    for point in memory.demand:
+        age = now - point.unix_seconds
+        if age > LONGEST_SECONDS or age < 0:
+            continue
+        if age > FINE_SECONDS and kept and point.unix_seconds - kept[-1].unix_seconds < COARSE_STEP_SECONDS:
+            continue
+        kept.append(point)
+    kept.append(DemandPoint(unix_seconds=now, sessions=sessions))
+    return memory.model_copy(update={"demand": tuple(kept)})

@@ -1,0 +1,40 @@
+"""Spec fields that are accepted but that this version does not act on: named in a condition, never ignored in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asrpool_operator.api import ASRPoolSpec
+
+_FIELDS: tuple[tuple[str, Callable[[ASRPoolSpec], bool]], ...] = (
+    ("spec.models.punc", lambda spec: spec.models.punc is not None),
+    ("spec.models.speaker", lambda spec: spec.models.speaker is not None),
+    (
+        "spec.sessions.perPod: auto (a stated default is used)",
+        lambda spec: spec.sessions.per_pod == "auto",
+    ),
+    ("spec.scaling.schedules", lambda spec: bool(spec.scaling.schedules)),
+    ("spec.scaling.forecast", lambda spec: spec.scaling.forecast is not None and spec.scaling.forecast.enabled),
+    (
+        "spec.scaling.budget (only the price is used, for status.cost)",
+        lambda spec: (
+            spec.scaling.budget is not None
+            and any(
+                limit is not None
+                for limit in (
+                    spec.scaling.budget.max_per_hour,
+                    spec.scaling.budget.max_per_day,
+                    spec.scaling.budget.max_per_month,
+                )
+            )
+        ),
+    ),
+    ("spec.gateway.auth", lambda spec: spec.gateway.auth is not None),
+    ("spec.gateway.rateLimit", lambda spec: spec.gateway.rate_limit is not None),
+    ("spec.gateway.tls", lambda spec: spec.gateway.tls is not None),
+)
+
+
+def fields_not_acted_on(spec: ASRPoolSpec) -> tuple[str, ...]:
+    """Paths of the fields that are set and have no effect yet."""
+    return tuple(path for path, is_set in _FIELDS if is_set(spec))
