@@ -59,7 +59,7 @@ class FencedCluster:
         self.check()
         await self._cluster.annotate(ref, annotations)
 
-    async def patch_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> None:
+    async def patch_status(self, ref: ObjectRef, status: Mapping[str, Any], uid: str) -> None:
         """See `Cluster.patch_status`."""
         self.check()
-        await self._cluster.patch_status(ref, status)
+        await self._cluster.patch_status(ref, status, uid)

@@ -66,9 +66,9 @@ class KubeCluster:
         """See `Cluster.annotate`."""
         await self._patch(_path(ref), {"metadata": {"annotations": dict(annotations)}}, FIELD_MANAGER)
 
-    async def patch_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> None:
+    async def patch_status(self, ref: ObjectRef, status: Mapping[str, Any], uid: str) -> None:
         """See `Cluster.patch_status`."""
-        await self._patch(_path(ref, "status"), {"status": dict(status)}, FIELD_MANAGER)
+        await self._patch(_path(ref, "status"), {"metadata": {"uid": uid}, "status": dict(status)}, FIELD_MANAGER)
 
     async def _patch(self, path: str, body: Manifest, field_manager: str) -> None:
         await self._api.call("PATCH", path, query={"fieldManager": field_manager}, body=body, content_type=_MERGE_PATCH)

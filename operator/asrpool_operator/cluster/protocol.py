@@ -72,8 +72,8 @@ class Cluster(Protocol):
         """Merge annotations; `None` removes one."""
         ...
 
-    async def patch_status(self, ref: ObjectRef, status: Mapping[str, Any]) -> None:
-        """Merge-patch the status subresource."""
+    async def patch_status(self, ref: ObjectRef, status: Mapping[str, Any], uid: str) -> None:
+        """Merge-patch the status subresource of the object with that uid; `ConflictError` where it was made anew."""
         ...
 
 
