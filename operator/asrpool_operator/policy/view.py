@@ -147,7 +147,8 @@ class View:
             return False
         if worker.phase is PodPhase.READY:
             return True
-        return worker.phase is PodPhase.STARTING and worker.ready_unix_seconds is not None
+        carried = worker.status is not None and worker.status.active + worker.status.held_ids > 0
+        return worker.phase is PodPhase.STARTING and (carried or worker.ready_unix_seconds is not None)
 
     def busy(self, worker: WorkerSnapshot) -> bool:
         """Whether the pod carries a stream, expects one back, or may do so."""
