@@ -66,7 +66,7 @@ class ASRPoolStatus(Group):
     observed_generation: int | None = None
     """The generation of the spec that this status was made from."""
     replicas: int | None = None
-    """Worker pods that the Deployment is set to."""
+    """Worker pods that there are, without those that were told to go."""
     ready_replicas: int | None = None
     """Worker pods that are ready."""
     draining_replicas: int | None = None

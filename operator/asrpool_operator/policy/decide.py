@@ -225,8 +225,6 @@ def _limit(trail: _Trail, scaling: Scaling, view: View, demand: Demand, memory: 
     limited = ""
 
     after = stabilized(behavior, memory, current, trail.wish, now)
-    if after != trail.wish:
-        limited = "stabilization window"
     trail.apply("stabilization", after, "the highest wish of the window in, the lowest out (behavior)")
 
     trail.apply("tolerance", tolerated(behavior, current, trail.wish), "differences below behavior's tolerance")
