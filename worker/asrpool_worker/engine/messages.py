@@ -32,7 +32,7 @@ class Mode(StrEnum):
 
     ONLINE = "online"
     OFFLINE = "offline"
-    TWO_PASS = "2pass"
+    TWO_PASS = "2pass"  # noqa: S105 - a mode, not a password
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Failed:
-    """This stream cannot go on. `fault` says whose: "client" (bad audio, bad option) or "server"."""
+    """The stream cannot go on. `fault` says whose: "client" (bad audio, bad option) or "server"."""
 
     message: str
     fault: str

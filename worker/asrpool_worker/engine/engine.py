@@ -1,0 +1,291 @@
+"""The engine thread: collect what streams have sent, run one batch of model work, tell the listeners; again.
+
+The thread owns models, streams and slots; nothing else touches them. It sleeps on its inbox when no work is ready.
+A batch that raises is run again row by row, so that only the streams whose own row raises fail; the thread goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from asrpool_worker.engine.inbox import Closed, Fed, Finished, Inbox, Message, Opened
+from asrpool_worker.engine.messages import (
+    SAMPLE_RATE_HZ,
+    EngineObserver,
+    EngineStats,
+    Event,
+    Failed,
+    Mode,
+    Samples,
+    Sink,
+    StreamOptions,
+)
+from asrpool_worker.engine.models import ModelSet
+from asrpool_worker.engine.options import Limits, check_options
+from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
+from asrpool_worker.engine.stream_state import StreamState
+from asrpool_worker.errors import OptionError, ServerError
+
+logger = logging.getLogger(__name__)
+
+StreamJob = Job[StreamState]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class LoadedModels:
+    """What loading gave, and how long its phases took."""
+
+    models: ModelSet
+    phases_seconds: dict[str, float]
+
+
+class EngineStream:
+    """A stream as its session holds it: messages in, and a count of what has been worked off."""
+
+    def __init__(self, key: int, inbox: Inbox) -> None:
+        self._key = key
+        self._inbox = inbox
+        self._received_samples = 0
+        self.done_samples = 0
+
+    def feed(self, samples: Samples, arrived_monotonic_seconds: float) -> None:
+        """See `messages.Stream`."""
+        self._received_samples += len(samples)
+        self._inbox.put(Fed(self._key, samples, arrived_monotonic_seconds))
+
+    def finish(self) -> None:
+        """See `messages.Stream`."""
+        self._inbox.put(Finished(self._key, time.monotonic()))
+
+    def close(self) -> None:
+        """See `messages.Stream`."""
+        self._inbox.put(Closed(self._key))
+
+    @property
+    def backlog_seconds(self) -> float:
+        """See `messages.Stream`."""
+        return max(0, self._received_samples - self.done_samples) / SAMPLE_RATE_HZ
+
+
+class RecognitionEngine:
+    """`messages.Engine` over one set of models; `load` is called by `start`, on the caller's thread."""
+
+    def __init__(
+        self,
+        load: Callable[[], LoadedModels],
+        limits: Limits,
+        max_rows: Mapping[Stage, int],
+        observer: EngineObserver | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._load = load
+        self._limits = limits
+        self._max_rows = max_rows
+        self._observer = observer
+        self._clock = clock
+        self._inbox = Inbox()
+        self._keys = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._loaded: LoadedModels | None = None
+        self._streams: dict[int, StreamState] = {}
+        self._handles: dict[int, EngineStream] = {}
+        self._touched: set[int] = set()
+        self._ready: dict[int, StreamJob] = {}
+        self._published: tuple[int, float | None] = (0, None)
+
+    def start(self) -> None:
+        """See `messages.Engine`."""
+        self._loaded = self._load()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def open(self, session_id: str, options: StreamOptions, sink: Sink) -> EngineStream:
+        """See `messages.Engine`."""
+        shape = check_options(options)
+        if options.mode not in self.modes:
+            served = ", ".join(sorted(mode.value for mode in self.modes))
+            raise OptionError(f"mode {options.mode.value} is not served: the loaded models allow {served or 'none'}")
+        key = next(self._keys)
+        handle = EngineStream(key, self._inbox)
+        self._handles[key] = handle
+        if not self._inbox.put(Opened(key, session_id, options.mode, shape, sink)):
+            del self._handles[key]
+            raise ServerError("the engine has stopped; connect again to be served by another pod")
+        return handle
+
+    def stop(self) -> None:
+        """See `messages.Engine`."""
+        self._inbox.stop()
+        if self._thread is not None:
+            self._thread.join()
+
+    def stats(self) -> EngineStats:
+        """See `messages.Engine`."""
+        streams, oldest = self._published
+        lag = 0.0 if oldest is None else max(0.0, self._clock() - oldest)
+        phases = {} if self._loaded is None else dict(self._loaded.phases_seconds)
+        return EngineStats(streams, lag, sum(phases.values()), phases)
+
+    @property
+    def modes(self) -> frozenset[Mode]:
+        """See `messages.Engine`."""
+        if self._loaded is None:
+            return frozenset()
+        models = self._loaded.models
+        online = {Mode.ONLINE} if models.online else set()
+        offline = {Mode.OFFLINE} if models.offline else set()
+        return frozenset(online | offline | ({Mode.TWO_PASS} if online and offline else set()))
+
+    # Everything below runs on the engine's thread.
+
+    def _run(self) -> None:
+        while True:
+            messages, stopped = self._inbox.take(wait=not self._ready and not self._touched)
+            for message in messages:
+                self._receive(message)
+            if stopped:
+                break
+            self._refresh()
+            batch = next_batch(self._ready.values(), self._max_rows)
+            self._publish()
+            if batch:
+                self._run_batch(batch)
+                self._publish()
+        for key in list(self._streams):
+            self._end(key, Failed("the worker is stopping; connect again to be served by another pod", "server"))
+
+    @property
+    def _models(self) -> ModelSet:
+        if self._loaded is None:
+            raise ServerError("the engine has not been started")
+        return self._loaded.models
+
+    def _publish(self) -> None:
+        self._published = (len(self._streams), oldest_ready(self._ready.values()))
+
+    def _receive(self, message: Message) -> None:
+        if isinstance(message, Opened):
+            self._open_stream(message)
+            return
+        stream = self._streams.get(message.key)
+        if stream is None:
+            self._handles.pop(message.key, None)
+            return
+        if isinstance(message, Closed):
+            self._end(message.key, None)
+            return
+        if isinstance(message, Fed):
+            failed = stream.accept(message.samples, message.arrived_seconds)
+            if failed is not None:
+                self._end(message.key, failed)
+                return
+        else:
+            stream.finish(message.at_seconds)
+        self._touched.add(message.key)
+
+    def _open_stream(self, message: Opened) -> None:
+        try:
+            stream = StreamState(
+                message.key,
+                message.session_id,
+                message.mode,
+                message.shape,
+                self._models,
+                self._limits,
+                message.sink,
+            )
+        except MemoryError:
+            logger.exception("no memory for another stream", extra={"session_id": message.session_id})
+            self._handles.pop(message.key, None)
+            _tell(message.sink, Failed("the worker has no memory for another stream; try again later", "server"))
+            return
+        self._streams[message.key] = stream
+
+    def _refresh(self) -> None:
+        """Frame new audio, and find out what the streams that changed want next."""
+        touched, self._touched = self._touched, set()
+        for key in touched:
+            stream = self._streams.get(key)
+            if stream is None:
+                continue
+            if stream.frame_some():
+                self._touched.add(key)
+            self._update(stream)
+
+    def _update(self, stream: StreamState) -> None:
+        key = stream.key
+        job = stream.next_job()
+        if job is None:
+            for event in stream.settle():
+                _tell(stream.sink, event)
+            job = stream.next_job()
+        self._handles[key].done_samples = stream.audio.received_samples - stream.backlog_samples
+        if stream.over:
+            self._end(key, None)
+        elif job is None:
+            self._ready.pop(key, None)
+        else:
+            self._ready[key] = job
+
+    def _run_batch(self, batch: Sequence[StreamJob]) -> None:
+        try:
+            self._run_rows(batch)
+        except Exception:
+            logger.exception("a %s batch of %d rows failed; running its rows alone", batch[0].stage, len(batch))
+            for job in batch:
+                self._run_alone(job)
+
+    def _run_alone(self, job: StreamJob) -> None:
+        try:
+            self._run_rows([job])
+        except Exception:
+            logger.exception("a stream's own row failed", extra={"session_id": job.stream.session_id})
+            self._end(job.stream.key, Failed("the recogniser failed on this stream; connect again", "server"))
+
+    def _run_rows(self, batch: Sequence[StreamJob]) -> None:
+        stage = batch[0].stage
+        streams = [job.stream for job in batch]
+        began = self._clock()
+        results = self._results(stage, streams)
+        now = self._clock()
+        if self._observer is not None:
+            self._observer.batch(stage.value, len(batch), now - began)
+        for stream, events in zip(streams, results(now), strict=True):
+            for event in events:
+                _tell(stream.sink, event)
+            self._update(stream)
+
+    def _results(self, stage: Stage, streams: Sequence[StreamState]) -> Callable[[float], list[list[Event]]]:
+        """Run the models; the streams change only when the returned function is called."""
+        models = self._models
+        if stage is Stage.VAD:
+            scored = models.needed_vad.step([stream.vad_row() for stream in streams])
+            return lambda now: [stream.on_vad(*row, now) for stream, row in zip(streams, scored, strict=True)]
+        if stage is Stage.ONLINE:
+            tokens = models.needed_online.step([stream.online_row() for stream in streams])
+            return lambda now: [stream.on_online(row, now) for stream, row in zip(streams, tokens, strict=True)]
+        finals = models.needed_offline.run([stream.offline_row() for stream in streams])
+        return lambda now: [stream.on_offline(row, now) for stream, row in zip(streams, finals, strict=True)]
+
+    def _end(self, key: int, event: Event | None) -> None:
+        stream = self._streams.pop(key)
+        self._handles.pop(key, None)
+        self._ready.pop(key, None)
+        self._touched.discard(key)
+        stream.release()
+        if event is not None:
+            _tell(stream.sink, event)
+
+
+def _tell(sink: Sink, event: Event) -> None:
+    """A listener that raises must not take the others down; its session finds out by its own means."""
+    try:
+        sink(event)
+    except Exception:
+        logger.exception("the listener of a stream raised on %s", type(event).__name__)

@@ -1,0 +1,107 @@
+"""The onnx engine: exported graphs under onnxruntime. No torch: this is what the CPU image runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from asrpool_worker.engine.modeldir import ModelDir
+from asrpool_worker.engine.paraformer.dims import ParaformerDims
+from asrpool_worker.engine.vad.dims import VadDims
+from asrpool_worker.errors import ModelError, SettingsError
+
+GRAPH_PROPERTY = "asrpool.graph"
+"""Model metadata: which graph this is. FunASR's own export is named model.onnx as well."""
+
+GRAPH_VERSION = "1"
+PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+
+
+class HostArrays:
+    """Arrays of numpy itself."""
+
+    def zeros(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Zeros; the pages are taken when first written."""
+        return np.zeros(shape, dtype=np.float32)
+
+    def from_host(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The array itself."""
+        return array
+
+    def to_host(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The array itself."""
+        return array
+
+
+class OnnxGraph:
+    """One onnxruntime session."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._inputs = [entry.name for entry in session.get_inputs()]
+
+    def __call__(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Run once."""
+        return tuple(self._session.run(None, {name: inputs[name] for name in self._inputs}))
+
+
+class OnnxBackend:
+    """Loads the graphs that `asrpool-worker export` wrote."""
+
+    def __init__(self, device: str, threads: int) -> None:
+        kind = device.split(":", maxsplit=1)[0]
+        if kind not in PROVIDERS or PROVIDERS[kind][0] not in onnxruntime.get_available_providers():
+            raise SettingsError(
+                f"device {device!r} cannot be used: this onnxruntime has {onnxruntime.get_available_providers()}"
+            )
+        self._providers = PROVIDERS[kind]
+        self._options = onnxruntime.SessionOptions()
+        self._options.intra_op_num_threads = threads
+        self._options.inter_op_num_threads = 1
+        # A spinning pool burns the cores that the event loop and other pods need, and gains nothing between chunks.
+        self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        self._options.log_severity_level = 3
+        self._arrays = HostArrays()
+
+    @property
+    def arrays(self) -> HostArrays:
+        """Those of numpy."""
+        return self._arrays
+
+    def online(self, model: ModelDir, dims: ParaformerDims) -> OnnxGraph:
+        """The streaming step."""
+        sizes = {"frames": dims.feature_size, "keys": 2 * dims.size, "tokens_past": dims.size}
+        return self._load(model, "online", sizes)
+
+    def offline(self, model: ModelDir, dims: ParaformerDims) -> OnnxGraph:
+        """The second pass."""
+        return self._load(model, "offline", {"frames": dims.feature_size})
+
+    def vad(self, model: ModelDir, dims: VadDims) -> OnnxGraph:
+        """The VAD network."""
+        return self._load(model, "vad", {"frames": dims.feature_size, "past": dims.projection})
+
+    def _load(self, model: ModelDir, graph: str, sizes: Mapping[str, int]) -> OnnxGraph:
+        """Load model.onnx, which must be `graph` with inputs whose last axes are `sizes`."""
+        path = model.onnx_path
+        export = f"run `asrpool-worker export {model.path}` where torch is installed"
+        if not path.is_file():
+            raise ModelError(f"{path}: missing; {export}")
+        try:
+            session = onnxruntime.InferenceSession(str(path), self._options, providers=self._providers)
+        except Exception as error:  # onnxruntime's errors share no base class but Exception
+            raise ModelError(f"{path}: cannot be loaded ({error}); {export}") from error
+        found = session.get_modelmeta().custom_metadata_map.get(GRAPH_PROPERTY)
+        if found != f"{graph} {GRAPH_VERSION}":
+            raise ModelError(
+                f"{path}: holds {found or 'a graph of another exporter'}, needed is {graph} {GRAPH_VERSION}; {export}"
+            )
+        found_sizes = {entry.name: entry.shape[-1] for entry in session.get_inputs() if entry.name in sizes}
+        if found_sizes != sizes:
+            raise ModelError(f"{path}: its inputs are {found_sizes}, config.yaml says {dict(sizes)}; {export}")
+        return OnnxGraph(session)

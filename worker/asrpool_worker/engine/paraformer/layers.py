@@ -1,0 +1,255 @@
+"""The blocks of Paraformer, with FunASR's parameter names, written so that a batch row may stand anywhere in its stream.
+
+Every function takes masks where FunASR takes lengths or slices: 1.0 for what counts, 0.0 for padding. Nothing here
+branches on values, so the same code runs eagerly, is traced to ONNX, and gives each row what it would get alone.
+Method: Gao et al., "Paraformer" (2022), arXiv:2206.08317; SANM blocks after Gao et al. (2020), arXiv:2006.01713.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from asrpool_worker.engine.paraformer.dims import ParaformerDims
+
+LAYER_NORM_EPSILON = 1e-12
+MASKED_SCORE = -1e4
+"""Far below any score, and still finite in fp16."""
+
+
+def key_bias(mask: Tensor) -> Tensor:
+    """What to add to attention scores so that keys with mask 0 get no weight: (B, keys) → (B, 1, 1, keys)."""
+    return ((1.0 - mask) * MASKED_SCORE)[:, None, None, :]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, heads: int) -> Tensor:
+    """Multi-head attention: query (B, T, d), key and value (B, K, d), bias (B, 1, 1, K) → (B, T, d)."""
+    batch, frames, size = query.shape
+    width = size // heads
+    q = query.view(batch, frames, heads, width).transpose(1, 2) * width**-0.5
+    k = key.view(batch, -1, heads, width).transpose(1, 2)
+    v = value.view(batch, -1, heads, width).transpose(1, 2)
+    weights = torch.softmax(q @ k.transpose(-2, -1) + bias, dim=-1)
+    return (weights @ v).transpose(1, 2).reshape(batch, frames, size)
+
+
+class SelfAttention(nn.Module):
+    """Self-attention with a memory block (a depth-wise convolution over the values)."""
+
+    def __init__(self, dims: ParaformerDims, input_size: int) -> None:
+        super().__init__()
+        self.heads = dims.encoder_heads
+        self.size = dims.size
+        self.linear_q_k_v = nn.Linear(input_size, dims.size * 3)
+        self.linear_out = nn.Linear(dims.size, dims.size)
+        self.fsmn_block = nn.Conv1d(dims.size, dims.size, dims.encoder_kernel, groups=dims.size, bias=False)
+        left = (dims.encoder_kernel - 1) // 2 + dims.encoder_shift
+        self.padding = (left, dims.encoder_kernel - 1 - left)
+
+    def forward(self, x: Tensor, frame_mask: Tensor, bias: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Shapes: x (B, T, in), past keys and values (B, S, 2d) → output (B, T, d), this chunk's keys and values (B, T, 2d)."""
+        q, key_value = self.linear_q_k_v(x).split((self.size, 2 * self.size), dim=-1)
+        seen = key_value if past is None else torch.cat((past, key_value), dim=1)
+        k, v = seen.split((self.size, self.size), dim=-1)
+        masked = key_value[..., self.size :] * frame_mask[..., None]
+        memory = self.fsmn_block(functional.pad(masked.transpose(1, 2), self.padding)).transpose(1, 2)
+        attended = self.linear_out(attend(q, k, v, bias, self.heads))
+        return attended + (memory + masked) * frame_mask[..., None], key_value
+
+
+class FeedForward(nn.Module):
+    """Two linear layers around a ReLU."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.w_1 = nn.Linear(dims.size, dims.encoder_units)
+        self.w_2 = nn.Linear(dims.encoder_units, dims.size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, d) → (B, T, d)."""
+        out: Tensor = self.w_2(torch.relu(self.w_1(x)))
+        return out
+
+
+class EncoderLayer(nn.Module):
+    """One encoder block; the first one changes the width and so has no residual around its attention."""
+
+    def __init__(self, dims: ParaformerDims, input_size: int) -> None:
+        super().__init__()
+        self.residual = input_size == dims.size
+        self.self_attn = SelfAttention(dims, input_size)
+        self.feed_forward = FeedForward(dims)
+        self.norm1 = nn.LayerNorm(input_size, eps=LAYER_NORM_EPSILON)
+        self.norm2 = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+
+    def forward(self, x: Tensor, frame_mask: Tensor, bias: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """See `SelfAttention.forward`."""
+        attended, key_value = self.self_attn(self.norm1(x), frame_mask, bias, past)
+        x = x + attended if self.residual else attended
+        return x + self.feed_forward(self.norm2(x)), key_value
+
+
+class Encoder(nn.Module):
+    """All encoder blocks over frames that already carry their scale and positions."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.encoders0 = nn.ModuleList([EncoderLayer(dims, dims.feature_size)])
+        self.encoders = nn.ModuleList([EncoderLayer(dims, dims.size) for _ in range(dims.encoder_blocks - 1)])
+        self.after_norm = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+
+    def forward(
+        self, frames: Tensor, frame_mask: Tensor, past: Tensor | None, past_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Shapes: frames (B, T, f), past (B, L, S, 2d), past_mask (B, S) → output (B, T, d), keys and values (B, L, T, 2d)."""
+        mask = frame_mask if past_mask is None else torch.cat((past_mask, frame_mask), dim=1)
+        bias = key_bias(mask)
+        x = frames
+        kept = []
+        for index, layer in enumerate((*self.encoders0, *self.encoders)):
+            x, key_value = layer(x, frame_mask, bias, None if past is None else past[:, index])
+            kept.append(key_value)
+        return self.after_norm(x), torch.stack(kept, dim=1)
+
+
+class CifWeights(nn.Module):
+    """How much of a token each frame carries (FunASR's CifPredictorV2)."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.padding = (dims.cif_left, dims.cif_right)
+        self.smooth = dims.cif_smooth
+        self.noise = dims.cif_noise
+        self.cif_conv1d = nn.Conv1d(dims.size, dims.size, dims.cif_left + dims.cif_right + 1)
+        self.cif_output = nn.Linear(dims.size, 1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, d) → (B, T)."""
+        convolved = torch.relu(self.cif_conv1d(functional.pad(hidden.transpose(1, 2), self.padding)))
+        alphas = torch.sigmoid(self.cif_output(convolved.transpose(1, 2)))
+        return torch.relu(alphas * self.smooth - self.noise).squeeze(-1)
+
+
+class DecoderFeedForward(nn.Module):
+    """Feed-forward with a norm on the inner layer."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.w_1 = nn.Linear(dims.size, dims.decoder_units)
+        self.w_2 = nn.Linear(dims.decoder_units, dims.size, bias=False)
+        self.norm = nn.LayerNorm(dims.decoder_units, eps=LAYER_NORM_EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, U, d) → (B, U, d)."""
+        out: Tensor = self.w_2(self.norm(torch.relu(self.w_1(x))))
+        return out
+
+
+class DecoderMemory(nn.Module):
+    """The decoder's memory block: a depth-wise convolution over tokens."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.fsmn_block = nn.Conv1d(dims.size, dims.size, dims.decoder_kernel, groups=dims.size, bias=False)
+        left = (dims.decoder_kernel - 1) // 2 + dims.decoder_shift
+        self.padding = (left, dims.decoder_kernel - 1 - left)
+
+    def forward(self, x: Tensor, token_mask: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Shapes: x (B, U, d) with past tokens (B, kernel-1, d) before it → output (B, U, d), all tokens seen (B, kernel-1+U, d)."""
+        masked = x * token_mask[..., None]
+        if past is None:
+            seen = functional.pad(masked.transpose(1, 2), self.padding).transpose(1, 2)
+        else:
+            seen = torch.cat((past, masked), dim=1)
+        out = self.fsmn_block(seen.transpose(1, 2)).transpose(1, 2) + masked
+        return out * token_mask[..., None], seen
+
+
+class CrossAttention(nn.Module):
+    """From tokens to the encoder's output."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.heads = dims.decoder_heads
+        self.size = dims.size
+        self.linear_q = nn.Linear(dims.size, dims.size)
+        self.linear_k_v = nn.Linear(dims.size, dims.size * 2)
+        self.linear_out = nn.Linear(dims.size, dims.size)
+
+    def forward(self, x: Tensor, memory: Tensor, bias: Tensor) -> Tensor:
+        """Shapes: x (B, U, d), memory (B, K, d) → (B, U, d)."""
+        k, v = self.linear_k_v(memory).split((self.size, self.size), dim=-1)
+        out: Tensor = self.linear_out(attend(self.linear_q(x), k, v, bias, self.heads))
+        return out
+
+
+class DecoderLayer(nn.Module):
+    """One decoder block: feed-forward, memory, cross-attention."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.feed_forward = DecoderFeedForward(dims)
+        self.self_attn = DecoderMemory(dims)
+        self.src_attn = CrossAttention(dims)
+        self.norm1 = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+        self.norm2 = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+        self.norm3 = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+
+    def forward(
+        self, x: Tensor, token_mask: Tensor, memory: Tensor, bias: Tensor, past: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Shapes: x (B, U, d) → (B, U, d), and all tokens its memory block has seen."""
+        remembered, seen = self.self_attn(self.norm2(self.feed_forward(self.norm1(x))), token_mask, past)
+        x = x + remembered
+        return x + self.src_attn(self.norm3(x), memory, bias), seen
+
+
+class LastDecoderLayer(nn.Module):
+    """FunASR's `decoders3`: a feed-forward block without residual."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.feed_forward = DecoderFeedForward(dims)
+        self.norm1 = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, U, d) → (B, U, d)."""
+        out: Tensor = self.feed_forward(self.norm1(x))
+        return out
+
+
+class Decoder(nn.Module):
+    """All decoder blocks and the output layer."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.decoders = nn.ModuleList([DecoderLayer(dims) for _ in range(dims.decoder_blocks)])
+        self.decoders3 = nn.ModuleList([LastDecoderLayer(dims)])
+        self.after_norm = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+        self.output_layer = nn.Linear(dims.size, dims.vocabulary)
+
+    def forward(
+        self, embeds: Tensor, token_mask: Tensor, memory: Tensor, memory_mask: Tensor, past: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Shapes: embeds (B, U, d), past (B, blocks, kernel-1, d) → logits (B, U, vocabulary), tokens seen (B, blocks, ·, d)."""
+        bias = key_bias(memory_mask)
+        x = embeds
+        kept = []
+        for index, layer in enumerate(self.decoders):
+            x, seen = layer(x, token_mask, memory, bias, None if past is None else past[:, index])
+            kept.append(seen)
+        for last in self.decoders3:
+            x = last(x)
+        return self.output_layer(self.after_norm(x)), torch.stack(kept, dim=1)
+
+
+class Paraformer(nn.Module):
+    """The weights of one Paraformer, named as in FunASR's checkpoints."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.dims = dims
+        self.encoder = Encoder(dims)
+        self.predictor = CifWeights(dims)
+        self.decoder = Decoder(dims)

@@ -1,0 +1,37 @@
+"""The second pass: whole utterances, padded to the longest of the batch, to tokens and the weights that place them in time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from asrpool_worker.engine.paraformer.cif import token_shares
+from asrpool_worker.engine.paraformer.dims import ParaformerDims
+from asrpool_worker.engine.paraformer.layers import Paraformer
+
+INPUTS = ("frames", "frame_mask", "tail_mask")
+OUTPUTS = ("token_ids", "counts", "alphas")
+
+
+class OfflinePass(nn.Module):
+    """Whole-utterance recognition over the weights of one model."""
+
+    def __init__(self, dims: ParaformerDims) -> None:
+        super().__init__()
+        self.dims = dims
+        self.model = Paraformer(dims)
+
+    def forward(self, frames: Tensor, frame_mask: Tensor, tail_mask: Tensor) -> tuple[Tensor, ...]:
+        """Shapes: frames (B, T, f), frame_mask (B, T), tail_mask (B, T+1): 1 right after each row's last frame
+        → token_ids (B, U), counts (B,), alphas (B, T+1).
+        """
+        encoded, _ = self.model.encoder(frames, frame_mask, None, None)
+        alphas = self.model.predictor(encoded * frame_mask[..., None]) * frame_mask
+        alphas = torch.cat((alphas, torch.zeros_like(alphas[:, :1])), dim=1) + tail_mask * self.dims.cif_tail
+        hidden = torch.cat((encoded, torch.zeros_like(encoded[:, :1])), dim=1)
+        hidden = hidden * (1.0 - tail_mask)[..., None]
+        shares, counts, _ = token_shares(alphas, self.dims.cif_threshold)
+        numbers = torch.arange(shares.shape[1], device=counts.device)
+        token_mask = (numbers[None, :] < counts[:, None]).to(frames.dtype)
+        logits, _ = self.model.decoder(shares @ hidden, token_mask, encoded, frame_mask, None)
+        return logits.argmax(dim=-1), counts, alphas
