@@ -17,7 +17,11 @@ from pydantic.alias_generators import to_camel
 
 @dataclass(frozen=True)
 class Rule:
-    """One condition on a group. `field` is what the API server names as the place of the error (relative, camelCase)."""
+    """One condition on a group. `field` is what the API server names as the place of the error (relative, camelCase).
+
+    The CEL must hold for an empty group too (`has(…)`), since the API server checks the default `{}` before it fills in
+    the defaults of the fields.
+    """
 
     cel: str
     sentence: str

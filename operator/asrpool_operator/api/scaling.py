@@ -179,13 +179,13 @@ class Scaling(Group):
 
     rules = (
         Rule(
-            cel="self.minReplicas <= self.maxReplicas",
+            cel="!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
             sentence="minReplicas must not be greater than maxReplicas",
             holds=lambda scaling: scaling.min_replicas <= scaling.max_replicas,
             field=".minReplicas",
         ),
         Rule(
-            cel="!has(self.schedules) || self.schedules.all(s, !has(s.minReplicas) || s.minReplicas <= self.maxReplicas)",
+            cel="!has(self.schedules) || !has(self.maxReplicas) || self.schedules.all(s, !has(s.minReplicas) || s.minReplicas <= self.maxReplicas)",
             sentence="minReplicas of a schedule must not be greater than scaling.maxReplicas",
             holds=lambda scaling: all(
                 schedule.min_replicas is None or schedule.min_replicas <= scaling.max_replicas

@@ -19,7 +19,7 @@ class Sessions(Group):
 
     rules = (
         Rule(
-            cel=f"type(self.perPod) == int ? int(self.perPod) >= 1 && int(self.perPod) <= {MAX_SESSIONS_PER_POD} : self.perPod == 'auto'",
+            cel=f"!has(self.perPod) || (type(self.perPod) == int ? int(self.perPod) >= 1 && int(self.perPod) <= {MAX_SESSIONS_PER_POD} : self.perPod == 'auto')",
             sentence=f"perPod must be a whole number from 1 to {MAX_SESSIONS_PER_POD}, or auto",
             holds=lambda sessions: sessions.per_pod == "auto" or 1 <= sessions.per_pod <= MAX_SESSIONS_PER_POD,
             field=".perPod",
