@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +21,11 @@ EXIT_USAGE = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status: 0 done, 1 failed, 2 wrong settings."""
+    # As a container's first process, a SIGTERM without a handler is ignored, and the pod would wait for its whole grace period.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     parsed = _parser().parse_args(arguments)
     try:
-        return _serve(parsed) if parsed.command == "serve" else _export(parsed.directory)
+        return _serve(parsed) if parsed.command == "serve" else _export(parsed.directories)
     except SettingsError as error:
         for line in str(error).splitlines():
             print(f"asrpool-worker: {line}", file=sys.stderr)
@@ -47,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export", help="write the ONNX files beside a model directory's model.pt (needs torch)"
     )
-    export.add_argument("directory", type=Path, metavar="DIR", help="a FunASR model directory")
+    export.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a FunASR model directory")
     return parser
 
 
@@ -74,14 +77,15 @@ def _serve(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _export(directory: Path) -> int:
+def _export(directories: Sequence[Path]) -> int:
     from asrpool_worker.engine.export import export_directory
 
-    try:
-        export_directory(directory)
-    except AsrpoolWorkerError as error:
-        print(f"asrpool-worker: {error}", file=sys.stderr)
-        return EXIT_FAILED
+    for directory in directories:
+        try:
+            print(export_directory(directory))
+        except AsrpoolWorkerError as error:
+            print(f"asrpool-worker: {error}", file=sys.stderr)
+            return EXIT_FAILED
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asrpool_worker.errors import SettingsError
 
@@ -33,7 +33,9 @@ class Settings(BaseModel):
     offline: str | None = Field(None, description="model of the second pass: directory or id")
     vad: str | None = Field(None, description="voice activity detection: directory or id")
     punc: str | None = Field(None, description="punctuation: directory or id")
-    threads: int = Field(0, ge=0, le=1_024, description="threads of one model step; 0: as many as there are cores")
+    hub: Literal["modelscope", "huggingface"] = Field("modelscope", description="where model ids are looked up")
+    model_cache: Path | None = Field(None, description="folder for models that are fetched by id")
+    threads: int = Field(1, ge=1, le=1_024, description="threads of one model step on a CPU")
     max_batch: int = Field(32, ge=1, le=1_024, description="sessions in one model step at most")
     host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a pod's ports are for its cluster
     port: _Port = Field(10095, description="port of the protocols and of health")
@@ -55,17 +57,6 @@ class Settings(BaseModel):
     )
     log_format: Literal["auto", "json", "text"] = Field("auto", description="json, text, or auto: text on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
-
-    @model_validator(mode="after")
-    def _check_together(self) -> Settings:
-        if self.online is None and self.offline is None:
-            raise ValueError("no model: give --online, --offline or both")
-        if self.engine == "onnx" and self.dtype != "float32":
-            raise ValueError("--engine onnx computes in float32 only; leave --dtype out or use --engine torch")
-        ports = [port for port in (self.port, self.admin_port, self.agent_port) if port]
-        if len(set(ports)) != len(ports):
-            raise ValueError("--port, --admin-port and --agent-port must differ")
-        return self
 
     @property
     def sessions(self) -> int:
@@ -96,11 +87,9 @@ def read_settings(arguments: Mapping[str, str | None], environment: Mapping[str,
         flag, variable = arguments.get(name), environment.get(_variable(name))
         if flag is not None:
             given[name], source[name] = flag, _flag(name)
-        elif variable is not None and not variable.startswith(
-            "tcp://"
-        ):  # Kubernetes' own ASRPOOL_PORT of a Service named asrpool
+        elif variable and not variable.startswith("tcp://"):  # Kubernetes' own ASRPOOL_PORT of a Service named asrpool
             given[name], source[name] = variable, _variable(name)
-    problems: list[str] = []
+    problems = _conflicts(given)
     _read_token_file(given, source, problems)
     try:
         settings = Settings.model_validate(given)
@@ -109,6 +98,21 @@ def read_settings(arguments: Mapping[str, str | None], environment: Mapping[str,
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+def _conflicts(given: Mapping[str, str]) -> list[str]:
+    """What is wrong between settings, looked at before each is checked by itself: both kinds are told at once."""
+    problems = []
+    if not (given.get("online") or given.get("offline")):
+        problems.append("no model: give --online, --offline or both")
+    if given.get("engine", "onnx") == "onnx" and given.get("dtype", "float32") != "float32":
+        problems.append("--dtype: engine onnx computes in float32 only; leave --dtype out or use --engine torch")
+    names = ("port", "admin_port", "agent_port")
+    ports = [given.get(name, str(Settings.model_fields[name].default)) for name in names]
+    fixed = [port for port in ports if port != "0"]
+    if len(set(fixed)) != len(fixed):
+        problems.append("--port, --admin-port and --agent-port must differ")
+    return problems
 
 
 def _read_token_file(given: dict[str, str], source: Mapping[str, str], problems: list[str]) -> None:

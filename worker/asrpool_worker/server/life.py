@@ -12,8 +12,9 @@ import contextlib
 import logging
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ async def serve(settings: Settings, build_engine: EngineBuilder) -> None:
 
     engine: Engine | None = None
     try:
-        engine = await _load(worker, settings, build_engine)
+        engine = await stop.unless_first(_load(worker, settings, build_engine))
         await stop.wait()
         worker.terminate(time.monotonic())
         log.info("draining", extra={"active": admission.active, "drain_seconds": settings.drain_seconds})
@@ -90,18 +91,33 @@ async def serve(settings: Settings, build_engine: EngineBuilder) -> None:
 async def _load(worker: Worker, settings: Settings, build_engine: EngineBuilder) -> Engine:
     """Load beside the event loop, then open the doors."""
     began = time.monotonic()
+    loop = asyncio.get_running_loop()
+    loaded: asyncio.Future[Engine] = loop.create_future()
 
-    def build_and_start() -> Engine:
-        engine = build_engine(settings, worker.metrics)
-        engine.start()
-        return engine
+    def tell(engine: Engine | None, error: BaseException | None) -> None:
+        if loaded.cancelled():
+            return
+        if engine is not None:
+            loaded.set_result(engine)
+        else:
+            loaded.set_exception(error or RuntimeError("the loader ended without a word"))
 
-    engine = await asyncio.to_thread(build_and_start)
-    worker.opened(engine, time.monotonic() - began)
-    log.info(
-        "ready",
-        extra={"load_seconds": round(time.monotonic() - began, 3), "capacity": worker.admission.configured_capacity},
-    )
+    def build_and_start() -> None:
+        engine, error = None, None
+        try:
+            engine = build_engine(settings, worker.metrics)
+            engine.start()
+        except BaseException as raised:  # noqa: BLE001 - handed over, not swallowed: it is raised in the event loop
+            engine, error = None, raised
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, engine, error)
+
+    # A daemon thread: a process that is told to stop while it loads must not wait for the load.
+    threading.Thread(target=build_and_start, name="load", daemon=True).start()
+    engine = await loaded
+    seconds = time.monotonic() - began
+    worker.opened(engine, seconds)
+    log.info("ready", extra={"load_seconds": round(seconds, 3), "capacity": worker.admission.configured_capacity})
     return engine
 
 
@@ -118,6 +134,16 @@ class _Stop:
         """Until the first signal."""
         await self._first.wait()
 
+    async def unless_first(self, work: Coroutine[Any, Any, Engine]) -> Engine | None:
+        """The work's result, or None when the first signal came before it was done."""
+        task, stopped = asyncio.create_task(work), asyncio.create_task(self._first.wait())
+        await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            return task.result()
+        task.cancel()
+        return None
+
     async def wait_again_or(self, done: asyncio.Event, seconds: float) -> bool:
         """Until `done`, a second signal, or the time is over; True when it was `done`."""
         waits = [asyncio.create_task(event.wait()) for event in (done, self._second)]
@@ -131,6 +157,7 @@ class _Stop:
 
 
 def public_config(public: PublicPort, max_frame_bytes: int) -> uvicorn.Config:
+    """How the public port is served."""
     return uvicorn.Config(
         public.app,
         ws=StreamConnection,
@@ -144,6 +171,7 @@ def public_config(public: PublicPort, max_frame_bytes: int) -> uvicorn.Config:
 
 
 def admin_config(admin: AdminPort) -> uvicorn.Config:
+    """How the admin port is served."""
     return uvicorn.Config(admin.app, ws="none", **_COMMON)
 
 

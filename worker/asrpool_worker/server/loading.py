@@ -11,17 +11,17 @@ def build_engine(settings: Settings, observer: EngineObserver) -> Engine:
     from asrpool_worker.engine.factory import EngineConfig
     from asrpool_worker.engine.factory import build_engine as build
 
-    return build(
-        EngineConfig(
-            engine=settings.engine,
-            device=settings.device,
-            dtype=settings.dtype,
-            online=settings.online,
-            offline=settings.offline,
-            vad=settings.vad,
-            punc=settings.punc,
-            threads=settings.threads,
-            max_batch=settings.max_batch,
-            observer=observer,
-        )
+    config = EngineConfig(
+        engine=settings.engine,
+        device=settings.device,
+        dtype=settings.dtype,
+        online=settings.online,
+        offline=settings.offline,
+        vad=settings.vad,
+        punc=settings.punc,
+        hub=settings.hub,
+        model_cache=settings.model_cache,
+        threads=settings.threads,
+        max_rows=settings.max_batch,
     )
+    return build(config, observer)
