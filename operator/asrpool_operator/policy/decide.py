@@ -43,6 +43,12 @@ class _Trail:
         self.outcomes.append(RuleOutcome(rule=rule, before=self.wish, after=after, sentence=sentence))
         self.wish = after
 
+    def limit(self, rule: str, after: int, sentence: str) -> bool:
+        """A rule that only ever holds back; says so where it does. Returns whether it did."""
+        held = after != self.wish
+        self.apply(rule, after, sentence if held else "does not hold it back")
+        return held
+
     def deciding(self) -> RuleOutcome:
         """The last rule that changed the wish; where none did, the first: demand."""
         return next(
@@ -222,17 +228,20 @@ def _do_not_guess(
 def _limit(trail: _Trail, scaling: Scaling, view: View, demand: Demand, memory: Memory) -> str:
     """The rules that hold the wish back; returns what kept it from being followed whole."""
     current, now, behavior = view.current, view.now, scaling.behavior
-    limited = ""
+    limited, unlimited = "", trail.wish
 
-    after = stabilized(behavior, memory, current, trail.wish, now)
-    trail.apply("stabilization", after, "the highest wish of the window in, the lowest out (behavior)")
-
-    trail.apply("tolerance", tolerated(behavior, current, trail.wish), "differences below behavior's tolerance")
-
-    after = rate_limited(behavior, memory, current, trail.wish, now)
-    if after != trail.wish:
-        limited = "behavior.scaleUp" if trail.wish > current else "behavior.scaleDown"
-    trail.apply("behavior", after, "no faster than behavior's policies")
+    trail.limit(
+        "stabilization",
+        stabilized(behavior, memory, current, trail.wish, now),
+        "an earlier wish still holds within behavior's stabilization window",
+    )
+    trail.limit("tolerance", tolerated(behavior, current, trail.wish), "the difference is below behavior's tolerance")
+    if trail.limit(
+        "behavior",
+        rate_limited(behavior, memory, current, trail.wish, now),
+        "no faster than behavior's policies allow",
+    ):
+        limited = "behavior.scaleUp" if trail.wish >= current and unlimited > current else "behavior.scaleDown"
 
     zero = to_zero(scaling, memory, demand.known, current, trail.wish, now)
     trail.apply("scale to zero", zero.replicas, zero.sentence)
