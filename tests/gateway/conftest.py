@@ -37,7 +37,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Started]:
 
     yield start
     for made in gateways:
-        made.stop()
+        await made.stop()
         await made.dns.stop()
         for worker in made.workers.values():
             await worker.stop()

@@ -100,9 +100,7 @@ class FakeWorker:
             await writer.drain()
         writer.close()
 
-    async def _serve_stream(
-        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _serve_stream(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.requests.append(request)
         session = request.headers.get("x-asrpool-session", "")
         newcomer_refused = self.draining and session not in self.known

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from typing import Any
 
 from asrpool_operator.api import ASRPool, parse
 from asrpool_operator.render import haproxy
-
 from tests.gateway.fakes import FakeDns, FakeWorker
 
 ENTRYPOINT = Path(__file__).parents[2] / "gateway" / "entrypoint.sh"
@@ -45,6 +43,16 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below this one: HAProxy's master and its workers."""
+    children = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in task.read_text(encoding="ascii").split()
+    ]
+    return children + [below for child in children for below in descendants(child)]
 
 
 async def eventually(condition: Callable[[], bool], within_seconds: float = 5, what: str = "") -> float:
@@ -107,7 +115,7 @@ class Gateway:
     admin_port: int = field(default_factory=free_port)
     peer_port: int = field(default_factory=free_port)
     workers: dict[str, FakeWorker] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
+    process: asyncio.subprocess.Process | None = None
     answers: list[Answer] = field(default_factory=list)
     """Every answer so far: a stream lives until the test ends it, not until it is forgotten."""
 
@@ -135,8 +143,8 @@ class Gateway:
             "ASRPOOL_STOP_DELAY_SECONDS": "0.1",
             "POD_NAME": "demo-gateway-0",
         }
-        log = (self.directory / "log").open("ab")
-        self.process = subprocess.Popen([str(ENTRYPOINT)], env=environment, stdout=log, stderr=log)
+        with (self.directory / "log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(ENTRYPOINT, env=environment, stdout=log, stderr=log)
         await eventually(self.listening, what=f"gateway listens: {self.log()}")
 
     def log(self) -> str:
@@ -155,22 +163,14 @@ class Gateway:
             sock.sendall(command.encode() + b"\n")
             return b"".join(iter(lambda: sock.recv(65536), b"")).decode()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """End it and all its processes, at once."""
         if self.process is None:
             return
-        children = subprocess.run(
-            ["ps", "--no-headers", "-o", "pid", "--ppid", str(self.process.pid)], capture_output=True, check=False
-        )
-        for child in children.stdout.split():
-            grandchildren = subprocess.run(
-                ["ps", "--no-headers", "-o", "pid", "--ppid", child.decode()], capture_output=True, check=False
-            )
-            for pid in [child, *grandchildren.stdout.split()]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-        self.process.kill()
-        self.process.wait()
+        for pid in [self.process.pid, *descendants(self.process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await self.process.wait()
 
     async def add_worker(self, number: int, **settings: Any) -> FakeWorker:
         """Start a worker and let DNS name it."""

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from tests.gateway.harness import Started, eventually
+from tests.gateway.harness import Started
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
 
 
 async def test_newcomers_fill_one_worker_before_the_next(gateway: Started) -> None:

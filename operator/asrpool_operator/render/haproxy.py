@@ -114,7 +114,6 @@ resolvers cluster
 
 
 def _streams(pool: ASRPool) -> str:
-    gateway = pool.spec.gateway
     return f"""\
 frontend streams
     bind :8080 tcp-ut {LOST_PEER_SECONDS}s

@@ -6,7 +6,6 @@ from typing import Final
 
 POOL_LABEL: Final = "asrpool.dev/pool"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
-TEMPLATE_ANNOTATION: Final = "asrpool.dev/spec-hash"
 
 WS_PORT: Final = 10095
 ADMIN_PORT: Final = 10096

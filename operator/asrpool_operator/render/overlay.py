@@ -1,0 +1,73 @@
+"""Merge a user's pod template over the rendered one, as `kubectl patch --type strategic` would.
+
+Maps merge key by key, `null` removes a key, lists of named things (containers, volumes, env, …) merge by their key,
+and all other lists are replaced. `$patch: replace` and `$patch: delete` work inside maps and keyed items. Items keep
+the order they have, new ones follow. The inputs are left as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+MERGE_KEYS: Final = {
+    "containers": "name",
+    "initContainers": "name",
+    "ephemeralContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "imagePullSecrets": "name",
+    "resourceClaims": "name",
+    "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
+    "ports": "containerPort",
+    "hostAliases": "ip",
+    "topologySpreadConstraints": "topologyKey",
+}
+"""List fields of a pod template that Kubernetes merges by key (the API's `patchMergeKey`)."""
+
+_DIRECTIVE: Final = "$patch"
+
+
+def overlay(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `patch` merged over it."""
+    if patch.get(_DIRECTIVE) == "replace":
+        return _clean(patch)
+    merged = copy.deepcopy(dict(base))
+    for key, value in patch.items():
+        if key == _DIRECTIVE:
+            continue
+        if value is None or (isinstance(value, Mapping) and value.get(_DIRECTIVE) == "delete"):
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            below = merged.get(key)
+            merged[key] = overlay(below if isinstance(below, Mapping) else {}, value)
+        elif isinstance(value, list) and _is_keyed(value, MERGE_KEYS.get(key)):
+            merged[key] = _merge_items(merged.get(key) or [], value, MERGE_KEYS[key])
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _is_keyed(items: Sequence[Any], key: str | None) -> bool:
+    return key is not None and all(isinstance(item, Mapping) and key in item for item in items)
+
+
+def _merge_items(base: Sequence[Any], patch: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
+    merged = copy.deepcopy(list(base))
+    for item in patch:
+        place = next((index for index, old in enumerate(merged) if old.get(key) == item[key]), None)
+        if item.get(_DIRECTIVE) == "delete":
+            if place is not None:
+                del merged[place]
+        elif place is None:
+            merged.append(_clean(item))
+        else:
+            merged[place] = overlay(merged[place], item)
+    return merged
+
+
+def _clean(value: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy without the merge directive."""
+    return {key: copy.deepcopy(field) for key, field in value.items() if key != _DIRECTIVE and field is not None}
