@@ -20,7 +20,7 @@ from asrpool_operator.render.objects import (
     pod_security,
     resources_of,
 )
-from asrpool_operator.render.overlay import overlay
+from asrpool_operator.render.overlay import pod_template
 
 COMPONENT: Final = "gateway"
 CONTAINER: Final = "gateway"
@@ -82,8 +82,7 @@ def stateful_set(pool: ASRPool, defaults: Defaults) -> Manifest:
     With two or more, a rollout replaces one after the other, and each finishes its streams first.
     """
     selector = names.selector(pool.metadata.name, COMPONENT)
-    template = overlay(_template(pool, defaults), pool.spec.gateway.pod_template)
-    template["metadata"]["labels"] |= selector
+    template = pod_template(_template(pool, defaults), pool.spec.gateway.pod_template, selector, "spec.gateway")
     spec = {
         "replicas": pool.spec.gateway.replicas,
         "serviceName": names.gateway_admin(pool.metadata.name),
@@ -132,7 +131,6 @@ def _template(pool: ASRPool, defaults: Defaults) -> dict[str, Any]:
 
 def _container(pool: ASRPool, defaults: Defaults) -> dict[str, Any]:
     gateway = pool.spec.gateway
-    probe = {"httpGet": {"path": "/healthz", "port": "admin", "scheme": "HTTP"}, "timeoutSeconds": 5}
     return {
         "name": CONTAINER,
         "image": gateway.image or defaults.gateway_image,
@@ -146,8 +144,8 @@ def _container(pool: ASRPool, defaults: Defaults) -> dict[str, Any]:
             {"name": "admin", "containerPort": names.GATEWAY_ADMIN_PORT, "protocol": "TCP"},
             {"name": "peers", "containerPort": names.GATEWAY_PEER_PORT, "protocol": "TCP"},
         ],
-        "readinessProbe": {**probe, "periodSeconds": 2, "failureThreshold": 3},
-        "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
+        "readinessProbe": _probe(period_seconds=2, failures=3),
+        "livenessProbe": _probe(period_seconds=10, failures=6),
         "securityContext": container_security(),
         "resources": resources_of(gateway.resources) or {"requests": dict(DEFAULT_REQUESTS)},
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -155,4 +153,14 @@ def _container(pool: ASRPool, defaults: Defaults) -> dict[str, Any]:
             {"name": "config", "mountPath": "/etc/asrpool", "readOnly": True},
             {"name": "run", "mountPath": "/run/asrpool"},
         ],
+    }
+
+
+def _probe(period_seconds: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": "/healthz", "port": "admin", "scheme": "HTTP"},
+        "periodSeconds": period_seconds,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+        "successThreshold": 1,
     }

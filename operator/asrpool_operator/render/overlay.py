@@ -11,6 +11,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from asrpool_operator.errors import SpecError
+
 MERGE_KEYS: Final = {
     "containers": "name",
     "initContainers": "name",
@@ -28,6 +30,23 @@ MERGE_KEYS: Final = {
 """List fields of a pod template that Kubernetes merges by key (the API's `patchMergeKey`)."""
 
 _DIRECTIVE: Final = "$patch"
+
+
+def pod_template(
+    base: Mapping[str, Any], patch: Mapping[str, Any], selector: Mapping[str, str], group: str
+) -> dict[str, Any]:
+    """The user's pod template over ours; the labels that the pods are selected by stay as they are.
+
+    Raises `SpecError` where the result is no pod template at all. What else may be wrong in it, the API server says.
+    """
+    merged = overlay(base, patch)
+    if not isinstance(merged.get("metadata"), dict) or not isinstance(merged["metadata"].get("labels", {}), dict):
+        raise SpecError(f"{group}.podTemplate.metadata: must be a map, with a map of labels")
+    containers = merged["spec"].get("containers") if isinstance(merged.get("spec"), dict) else None
+    if not isinstance(containers, list) or not containers:
+        raise SpecError(f"{group}.podTemplate.spec: must be a map that leaves the operator's containers in place")
+    merged["metadata"]["labels"] = merged["metadata"].get("labels", {}) | dict(selector)
+    return merged
 
 
 def overlay(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from asrpool_operator.render.objects import (
     pod_security,
     resources_of,
 )
-from asrpool_operator.render.overlay import overlay
+from asrpool_operator.render.overlay import pod_template
 
 COMPONENT: Final = "worker"
 CONTAINER: Final = "worker"
@@ -70,8 +70,7 @@ def disruption_budget(pool: ASRPool) -> Manifest:
 def deployment(pool: ASRPool, defaults: Defaults) -> Manifest:
     """The workers, without `replicas`."""
     selector = names.selector(pool.metadata.name, COMPONENT)
-    template = overlay(_template(pool, defaults), pool.spec.worker.pod_template)
-    template["metadata"]["labels"] |= selector
+    template = pod_template(_template(pool, defaults), pool.spec.worker.pod_template, selector, "spec.worker")
     spec = {
         "selector": {"matchLabels": selector},
         "revisionHistoryLimit": 3,
