@@ -10,10 +10,12 @@ from typing import TextIO
 
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({})))
 _QUIET = {
-    "httpx": logging.WARNING,
-    "httpcore": logging.WARNING,
-    "kopf": logging.WARNING,
     "aiohttp.access": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "httpx": logging.WARNING,
+    "kopf": logging.WARNING,
+    "kopf._core.reactor.running": logging.ERROR,  # warns that it does not handle signals: the process does
+    "kubernetes": logging.WARNING,
 }
 
 

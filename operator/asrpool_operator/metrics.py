@@ -37,7 +37,7 @@ class Metrics:
         )
         self.decisions = Counter(
             "asrpool_operator_decisions",
-            "Decisions that changed the number of pods wanted, by the rule that decided.",
+            "Decisions that changed something (replicas, a drain, its end), by the rule that decided.",
             (*_POOL, "rule"),
             registry=self.registry,
         )

@@ -18,13 +18,14 @@ from asrpool_operator.cluster.api import KubeApi, load_configuration
 from asrpool_operator.cluster.fence import FencedCluster
 from asrpool_operator.cluster.kube import KubeCluster
 from asrpool_operator.cluster.leadership import Leadership
-from asrpool_operator.cluster.protocol import Manifest, ObjectRef
+from asrpool_operator.cluster.protocol import ObjectRef
 from asrpool_operator.cluster.watch import WatchedView
 from asrpool_operator.handlers import PoolWatch
 from asrpool_operator.health import Health, serve_health
 from asrpool_operator.metrics import Metrics
 from asrpool_operator.reconcile.pool import Parts, PoolReconciler
 from asrpool_operator.reconcile.supervisor import Supervisor
+from asrpool_operator.render import Defaults
 from asrpool_operator.scrape.client import HttpAdminPorts
 from asrpool_operator.settings import Settings
 
@@ -61,8 +62,14 @@ class Process:
                 cluster=FencedCluster(cluster, lambda: leadership.leading or not settings.leader_elect),
                 view=view,
                 ports=ports,
-                settings=settings,
+                defaults=Defaults(
+                    worker_image=settings.worker_image,
+                    gateway_image=settings.gateway_image,
+                    image_pull_policy=settings.image_pull_policy,
+                    cluster_domain=settings.cluster_domain,
+                ),
                 metrics=self._metrics,
+                identity=settings.identity,
             )
             pools = PoolWatch(self._load_configuration, settings.namespaces, supervisor.seen, supervisor.gone)
             health = Health(why_not_alive=supervisor.why_stuck, why_not_ready=lambda: _why_not_ready(view))
@@ -88,9 +95,7 @@ def _why_not_ready(view: WatchedView) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _background(
-    work: Coroutine[Any, Any, None], name: str, asked_to_stop: asyncio.Event
-) -> AsyncIterator[None]:
+async def _background(work: Coroutine[Any, Any, None], name: str, asked_to_stop: asyncio.Event) -> AsyncIterator[None]:
     """Run a task for as long as the block lasts. If it ends by itself, the process stops and its error is raised."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(lambda _: asked_to_stop.set())
@@ -100,4 +105,3 @@ async def _background(
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-

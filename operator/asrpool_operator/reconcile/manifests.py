@@ -79,7 +79,7 @@ def orphans(present: Iterable[Manifest], rendered: Sequence[Manifest], pool_uid:
     return [
         (ref_of(manifest), manifest["metadata"]["uid"])
         for manifest in present
-        if ref_of(manifest) not in wanted and _is_controlled_by(manifest, pool_uid)
+        if ref_of(manifest) not in wanted and is_controlled_by(manifest, pool_uid)
     ]
 
 
@@ -108,6 +108,7 @@ def _owns_replicas_by_apply(live: Manifest) -> bool:
     )
 
 
-def _is_controlled_by(manifest: Manifest, uid: str) -> bool:
+def is_controlled_by(manifest: Manifest, uid: str) -> bool:
+    """Whether the object's controlling owner is the one with that uid."""
     owners = manifest["metadata"].get("ownerReferences") or []
     return any(owner.get("uid") == uid and owner.get("controller") for owner in owners)

@@ -11,23 +11,28 @@ from typing import Any
 
 from asrpool_operator.api import ASRPool
 from asrpool_operator.cluster.protocol import Cluster, Manifest, ObjectRef, PoolView, ref_of
-from asrpool_operator.errors import ClusterError, ClusterUnavailableError, NotFoundError
+from asrpool_operator.errors import ClusterError, ClusterUnavailableError, ForbiddenError, NotFoundError
 from asrpool_operator.reconcile.admin_token import ensure_token
 from asrpool_operator.reconcile.errors import PoolGoneError
 from asrpool_operator.reconcile.manifests import (
     Applied,
     digest_of,
     fingerprint,
+    is_controlled_by,
     orphans,
     why_apply,
     with_replicas,
 )
+from asrpool_operator.render import names
 
 log = logging.getLogger(__name__)
 
 WATCHED_KINDS = frozenset(
     {"Deployment", "StatefulSet", "ConfigMap", "Service", "ServiceAccount", "PodDisruptionBudget", "Ingress"}
 )
+
+_ROUTE = "HTTPRoute"
+"""The one kind that cannot be watched like the others: not every cluster has it."""
 
 
 class ObjectKeeper:
@@ -88,6 +93,17 @@ class ObjectKeeper:
         for ref, uid in orphans(self._present(pool), rendered, pool.metadata.uid):
             log.info("deleting %s, which the spec no longer asks for", ref)
             await self._cluster.delete(ref, uid)
+        if all(manifest["kind"] != _ROUTE for manifest in rendered):
+            await self._delete_route(pool)
+
+    async def _delete_route(self, pool: ASRPool) -> None:
+        ref = ObjectRef(_ROUTE, pool.metadata.namespace, names.gateway(pool.metadata.name))
+        try:
+            live = await self._cluster.get(ref)
+        except (NotFoundError, ForbiddenError):
+            return  # none there; or a cluster without the Gateway API, for which no right to look was given
+        if is_controlled_by(live, pool.metadata.uid):
+            await self._cluster.delete(ref, live["metadata"]["uid"])
 
     async def _check_pool_is_there(self, pool: ASRPool) -> None:
         """Nothing may be made for a pool that is gone: its objects would be orphans, deleted and made in turn."""

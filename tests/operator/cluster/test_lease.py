@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asrpool_operator.cluster.lease import LeaseSeen, LeaseTiming, Step, is_leading, next_step, observe
 from asrpool_operator.cluster.leadership import Leadership
+from asrpool_operator.cluster.lease import LeaseSeen, LeaseTiming, Step, is_leading, next_step, observe
 from asrpool_operator.cluster.protocol import ObjectRef
 from asrpool_operator.errors import ClusterUnavailableError, ConflictError
 from tests.operator.fakes import FakeCluster
@@ -35,7 +37,7 @@ def test_next_step(lease: LeaseSeen | None, now: float, step: Step) -> None:
 
 
 def test_a_lease_counts_from_when_its_version_was_first_seen_not_from_its_own_clock() -> None:
-    manifest = {
+    manifest: dict[str, Any] = {
         "metadata": {"resourceVersion": "7"},
         "spec": {"holderIdentity": "other", "leaseDurationSeconds": 10, "renewTime": "1999-01-01T00:00:00.000000Z"},
     }

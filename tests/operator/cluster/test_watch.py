@@ -13,6 +13,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from asrpool_operator.cluster.api import KubeApi
 from asrpool_operator.cluster.watch import KindWatch, Watched
+from tests.operator.waiting import until
 
 
 def pod(name: str, version: int, pool: str = "p") -> dict[str, Any]:
@@ -60,7 +61,7 @@ async def server() -> AsyncIterator[ApiServer]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     configuration = Configuration()
-    configuration.host = "http://127.0.0.1:{}".format(runner.addresses[0][1])
+    configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
     api = KubeApi(configuration)
     watch = KindWatch(api, Watched("Pod", whole=True), None)
     fake.watch = watch  # type: ignore[attr-defined]
@@ -71,12 +72,6 @@ async def server() -> AsyncIterator[ApiServer]:
     await asyncio.gather(task, return_exceptions=True)
     await api.close()
     await runner.cleanup()
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def names(server: ApiServer, pool: str = "p") -> list[str]:

@@ -11,6 +11,7 @@ from asrpool_operator.errors import ClusterUnavailableError
 from asrpool_operator.metrics import Metrics
 from asrpool_operator.reconcile.errors import PoolGoneError
 from asrpool_operator.reconcile.supervisor import Supervisor
+from tests.operator.waiting import until
 
 
 def body(name: str = "p", *, uid: str = "1", generation: int = 1) -> Manifest:
@@ -34,12 +35,6 @@ class Ticks:
         error = self.fail(body)
         if error is not None:
             raise error
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def supervisor(ticks: Ticks, interval_seconds: float = 60.0) -> tuple[Supervisor, Metrics]:
