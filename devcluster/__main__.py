@@ -12,12 +12,14 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from devcluster import lifecycle
-from devcluster.binaries import binaries_folder, ensure_binaries
-from devcluster.builders import BuildahBuilder, build_images, choose_builder
+from devcluster.binaries import ensure_binaries
+from devcluster.builders import build_images, choose_builder
+from devcluster.clusters import EmbeddedCluster
 from devcluster.errors import DevclusterError
 from devcluster.images import DEMO_IMAGES, IMAGES
 from devcluster.node_process import NodeProcess
 from devcluster.settings import DEFAULT_NETWORK, DEFAULT_STATE, Settings
+from devcluster.target import Cluster, find_cluster
 
 
 def _say(text: str) -> None:
@@ -39,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="devcluster", description="A real one-node Kubernetes without Docker.")
     top.add_argument("--state", type=Path, default=None, help=f"where the cluster lives (default {DEFAULT_STATE})")
     top.add_argument("--name", default=None, help="name of the cluster (default asrpool)")
+    top.add_argument("--context", help="use this context of your own kubeconfig instead")
     commands = top.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="bring the cluster up, or repair it")
     up.add_argument(
@@ -84,8 +87,19 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def _status(settings: Settings, as_json: bool) -> int:
-    document = lifecycle.status_document(settings)
+def _cluster(arguments: argparse.Namespace, settings: Settings) -> Cluster:
+    """The embedded cluster where one of its own options is given, else whichever `target` finds."""
+    own = ("state", "name", "network", "dns_ttl", "extended_resource")
+    if any(getattr(arguments, option, None) is not None for option in own):
+        return EmbeddedCluster(settings, _tell if arguments.command == "images" else _say)
+    return find_cluster(_tell if arguments.command == "images" else _say, context=arguments.context, settings=settings)
+
+
+def _status(cluster: Cluster, as_json: bool) -> int:
+    if not isinstance(cluster, EmbeddedCluster):
+        _say(cluster.kubectl("get", "nodes", *(("-o", "json") if as_json else ("-o", "wide"))).rstrip())
+        return 0
+    document = lifecycle.status_document(cluster.settings)
     if as_json:
         _say(json.dumps(document, indent=1))
     else:
@@ -103,14 +117,11 @@ def _exec(settings: Settings, argv: Sequence[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def _images(settings: Settings, names: Sequence[str], as_json: bool) -> None:
-    builder = choose_builder(_tell)
-    references = build_images(names, builder, _tell)
-    if isinstance(builder, BuildahBuilder) and NodeProcess.find(settings) is not None:
-        for reference in references.values():
-            began = time.monotonic()
-            if lifecycle.import_image(settings, builder.layout, reference):
-                _tell(f"loaded {reference} in {time.monotonic() - began:.1f} s")
+def _images(cluster: Cluster, names: Sequence[str], as_json: bool) -> None:
+    if isinstance(cluster, EmbeddedCluster) and NodeProcess.find(cluster.settings) is None:
+        references = build_images(names, choose_builder(_tell), _tell)
+    else:
+        references = cluster.images(names)
     if as_json:
         _say(json.dumps(references, indent=1))
     else:
@@ -124,20 +135,23 @@ def run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "up":
             began = time.monotonic()
-            lifecycle.up(settings, _say)
+            cluster = _cluster(arguments, settings)
+            cluster.up()
             _say(f"up after {time.monotonic() - began:.1f} s")
-            _say(f"export KUBECONFIG={settings.kubeconfig}")
-            _say(f"export PATH={binaries_folder()}:$PATH")
+            _say(f"export KUBECONFIG={cluster.kubeconfig_path}")
+            _say(f"export PATH={ensure_binaries(_tell, ('kubectl', 'helm'))}:$PATH")
         case "down":
-            lifecycle.down(settings, _say)
+            cluster = _cluster(arguments, settings)
+            if not cluster.down():
+                _say(f"{cluster.name} was named by you and is left as it is")
         case "status":
-            return _status(settings, arguments.json)
+            return _status(_cluster(arguments, settings), arguments.json)
         case "kubeconfig":
             _say(str(settings.kubeconfig))
         case "bin":
             _say(str(ensure_binaries(_tell, arguments.program)))
         case "images":
-            _images(settings, arguments.image or DEMO_IMAGES, arguments.json)
+            _images(_cluster(arguments, settings), arguments.image or DEMO_IMAGES, arguments.json)
         case "stop":
             lifecycle.stop_component(settings, arguments.component)
         case "start":

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -38,8 +38,8 @@ class Builder(Protocol):
     def has(self, reference: str) -> bool:
         """Whether an image of this name is already built."""
 
-    def build(self, image: Image, reference: str, base: str) -> None:
-        """Build it. Raises BuildError with the end of the build's output."""
+    def build(self, image: Image, reference: str, base: str, root: Path) -> None:
+        """Build it with the folder `root` as context. Raises BuildError with the end of the build's output."""
 
 
 def docker_answers() -> bool:
@@ -54,22 +54,29 @@ def choose_builder(report: Report) -> Builder:
     return DockerBuilder() if docker_answers() else BuildahBuilder(report)
 
 
-def build_images(names: Iterable[str], builder: Builder, report: Report) -> dict[str, str]:
+def build_images(
+    names: Iterable[str],
+    builder: Builder,
+    report: Report,
+    *,
+    table: Mapping[str, Image] = IMAGES,
+    root: Path = PROJECT,
+) -> dict[str, str]:
     """Build what is not built yet; the reference of each image named, and of the bases among our own."""
     references: dict[str, str] = {}
     keys: dict[str, str] = {}
     with _locked():
-        for name in images.select(names):
-            image = IMAGES[name]
-            public = "" if image.base else images.default_base((PROJECT / image.dockerfile).read_text())
-            keys[name] = images.content_key(image, keys[image.base] if image.base else base_key(public))
+        for name in images.select(names, table):
+            image = table[name]
+            public = "" if image.base else images.default_base(images.dockerfile_text(image, root))
+            keys[name] = images.content_key(image, keys[image.base] if image.base else base_key(public), root)
             references[name] = images.reference(image, keys[name])
             if builder.has(references[name]):
                 continue
             base = references[image.base] if image.base else builder.base(public, report)
             began = time.monotonic()
             report(f"building image {references[name]}")
-            builder.build(image, references[name], base)
+            builder.build(image, references[name], base, root)
             report(f"built image {references[name]} in {time.monotonic() - began:.1f} s")
     return references
 
@@ -86,11 +93,11 @@ class DockerBuilder:
         inspect = ("docker", "image", "inspect", reference)
         return subprocess.run(inspect, capture_output=True, check=False).returncode == 0
 
-    def build(self, image: Image, reference: str, base: str) -> None:
-        """Build with the repository as context."""
+    def build(self, image: Image, reference: str, base: str, root: Path) -> None:
+        """Build with Docker's own cache."""
         target = ("--target", image.target) if image.target else ()
-        arguments = ("--build-arg", f"BASE={base}", "--tag", reference, "--file", image.dockerfile)
-        _run(("docker", "build", *arguments, *target, str(PROJECT)), reference)
+        arguments = ("--build-arg", f"BASE={base}", "--tag", reference, "--file", str(root / image.dockerfile))
+        _run(("docker", "build", *arguments, *target, str(root)), reference)
 
 
 class BuildahBuilder:
@@ -121,7 +128,7 @@ class BuildahBuilder:
         """Look into the OCI layout."""
         return self.layout.has(reference)
 
-    def build(self, image: Image, reference: str, base: str) -> None:
+    def build(self, image: Image, reference: str, base: str, root: Path) -> None:
         """Build with cached layers, then write the layers that are new into the OCI layout."""
         if not base.startswith("localhost/"):
             base = f"localhost/{base}"
@@ -135,12 +142,16 @@ class BuildahBuilder:
         local = f"localhost/{reference}"
         self._buildah(
             "bud", "--layers", "--isolation", "chroot", "--network", "host", "--pull-never", "--format", "oci", *volumes, *target,
-            "--build-arg", f"BASE={base}", "--tag", local, "--file", str(PROJECT / image.dockerfile), str(PROJECT),
+            "--build-arg", f"BASE={base}", "--tag", local, "--file", str(root / image.dockerfile), str(root),
             name=reference,
         )  # fmt: skip
         self.layout.create()
         tag = oci.tag_of(reference)
         self._buildah("push", "--quiet", "--disable-compression", local, f"oci:{self.layout.folder}:{tag}")
+
+    def push(self, reference: str, to: str) -> None:
+        """Push a built image to a registry."""
+        self._buildah("push", "--quiet", f"localhost/{reference}", f"docker://{to}", name=to)
 
     def _pip_configuration(self) -> Path:
         """The machine's pip settings as one file, so that pip inside a build reaches what pip outside reaches."""

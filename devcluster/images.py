@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ IMAGES = {
 DEMO_IMAGES = ("operator", "gateway", "worker", "tiny")
 
 
-def select(names: Iterable[str], images: dict[str, Image] = IMAGES) -> list[str]:
+def select(names: Iterable[str], images: Mapping[str, Image] = IMAGES) -> list[str]:
     """The images to build for these names, each after its base, without repetition."""
     ordered: list[str] = []
     for name in names:
@@ -52,6 +52,14 @@ def select(names: Iterable[str], images: dict[str, Image] = IMAGES) -> list[str]
             if needed not in ordered:
                 ordered.append(needed)
     return ordered
+
+
+def dockerfile_text(image: Image, root: Path = PROJECT) -> str:
+    """The image's Dockerfile."""
+    try:
+        return (root / image.dockerfile).read_text()
+    except FileNotFoundError as error:
+        raise BuildError(f"{image.dockerfile} is not there", "Restore it from version control.") from error
 
 
 def copied_paths(dockerfile_text: str) -> list[str]:
@@ -95,7 +103,7 @@ def context_files(paths: Iterable[str], root: Path = PROJECT) -> list[Path]:
 
 def content_key(image: Image, base_key: str, root: Path = PROJECT) -> str:
     """The hash that names this image's content. `base_key` stands for all that the base brings."""
-    text = (root / image.dockerfile).read_text()
+    text = dockerfile_text(image, root)
     digest = hashlib.sha256(f"{base_key}\0{image.target}\0{text}".encode())
     for path in context_files(copied_paths(text), root):
         digest.update(f"{path.relative_to(root)}\0{path.stat().st_mode & 0o111:o}\0".encode())

@@ -1,6 +1,6 @@
 """The node's cable to the host, and why nothing can leave the machine through it.
 
-Inside the node there is no default route: pods, services and the host's one address on the cable are all that exists.
+Inside the node the default route is `unreachable`: pods, services and the host's one address on the cable are all that exists.
 On the host one route leads the cluster's /16 to the node; beneath it lies an `unreachable` route of the worst
 metric, set first and removed last, so that a packet for a pod never follows the host's default route, not even while
 the node is down.
@@ -77,13 +77,16 @@ def connect(settings: Settings, node: NodeProcess) -> None:
         f"link set {_NODE_LINK} up",
         "link set lo up",
         f"route replace {settings.services} dev {_SINK}",
+        # Said in so many words, a sender hears at once that there is no way; with no route at all it would wait.
+        f"route replace unreachable default metric {_LAST_METRIC}",
     ]
     # A process of the node that calls a service needs some route before kube-proxy rewrites the address. What is not
     # rewritten, because there is no such service, ends in a bridge that leads nowhere.
     node.run(["sh", "-c", f"ip link show {_SINK} >/dev/null 2>&1 || ip link add {_SINK} type bridge"])
     node.run(["ip", "link", "set", _SINK, "up"])
     node.run(["ip", "-batch", "-"], input_text="\n".join(inside) + "\n")
-    node.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
+    # The kernel sends each sender few "unreachable" messages by default: a pod that asks twice would wait for nothing.
+    node.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward && echo 0 >/proc/sys/net/ipv4/icmp_ratelimit"])
     _ip("route", "replace", str(settings.network), "via", str(settings.node_ip), "dev", settings.link_name)
 
 
