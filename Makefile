@@ -4,7 +4,7 @@ PY := .venv/bin/python
 UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 VENV := .venv/.installed
-CODE := operator worker cli devcluster models demo tests
+CODE := operator worker cli devcluster models demo bench tests
 EXTRAS := operator,worker,torch,cli,dev
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench images up down models crd golden lock clean fmt
