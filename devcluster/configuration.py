@@ -263,8 +263,15 @@ def write_all(settings: Settings) -> None:
     for user in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns", "kubelet"):
         files[f"{user}.kubeconfig"] = kubeconfig(settings, user)
     for name, text in files.items():
-        (settings.config / name).write_text(text)
-    partial = settings.kubeconfig.with_suffix(".partial")
-    partial.write_text(kubeconfig(settings, "admin", embed=True))
-    partial.chmod(0o600)
-    partial.replace(settings.kubeconfig)
+        _write_if_new(settings.config / name, text)
+    _write_if_new(settings.kubeconfig, kubeconfig(settings, "admin", embed=True), mode=0o600)
+
+
+def _write_if_new(path: Path, text: str, mode: int = 0o644) -> None:
+    """Leave a file alone that is right already: kube-proxy ends itself when its configuration is touched."""
+    if path.exists() and path.read_text() == text:
+        return
+    partial = path.with_name(path.name + ".partial")
+    partial.touch(mode=mode)
+    partial.write_text(text)
+    partial.replace(path)

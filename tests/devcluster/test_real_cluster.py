@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from devcluster import lifecycle, network
+from devcluster.binaries import binaries_folder
 from devcluster.builders import BuildahBuilder, build_images
 from devcluster.identity import ProcessIdentity
 from devcluster.images import Image
@@ -80,6 +81,7 @@ def web_image(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> str
     builder = BuildahBuilder(print)
     table = {"web": Image("asrpool-test/web", "Dockerfile")}
     reference = build_images(["web"], builder, print, table=table, root=root)["web"]
+    assert set(machine.states().values()) == {"healthy"}
     assert lifecycle.import_image(SETTINGS, builder.layout, reference) is True
     assert lifecycle.import_image(SETTINGS, builder.layout, reference) is False
     return reference
@@ -128,7 +130,8 @@ def page(address: str, port: int = 80) -> str:
     while True:
         try:
             with opener.open(f"http://{address}:{port}/page.html", timeout=3) as response:
-                return response.read().decode()
+                body: bytes = response.read()
+                return body.decode()
         except OSError:
             if time.monotonic() > deadline:
                 raise
@@ -159,7 +162,8 @@ def test_a_service_answers_on_its_cluster_ip_and_a_pod_on_its_own(machine: Machi
     assert page(pod_ip, 8000) == "served from a pod\n"
 
 
-def test_dns_knows_the_clusters_names_and_says_at_once_that_it_knows_no_other(machine: Machine, web: str) -> None:
+@pytest.mark.usefixtures("web")
+def test_dns_knows_the_clusters_names_and_says_at_once_that_it_knows_no_other() -> None:
     deadline = time.monotonic() + 10
     while dns_answers("_http._tcp.web-pods.default.svc.cluster.local", 33) != (0, 2):
         assert time.monotonic() < deadline, "no two SRV records for two ready pods"
@@ -168,7 +172,8 @@ def test_dns_knows_the_clusters_names_and_says_at_once_that_it_knows_no_other(ma
     assert dns_answers("registry.example.com", 1) == (3, 0)
 
 
-def test_a_pod_reaches_services_by_name_and_nothing_outside(machine: Machine, web: str) -> None:
+@pytest.mark.usefixtures("web")
+def test_a_pod_reaches_services_by_name_and_nothing_outside(machine: Machine) -> None:
     """Also its own service, which may lead the packet back to itself. A packet to the world is refused, not lost."""
     script = (
         "import urllib.request as u, socket;"
@@ -181,9 +186,10 @@ def test_a_pod_reaches_services_by_name_and_nothing_outside(machine: Machine, we
     assert "No route to host" in said
 
 
-def test_logs_and_port_forward_work(machine: Machine, web: str) -> None:
+@pytest.mark.usefixtures("web")
+def test_logs_and_port_forward_work(machine: Machine) -> None:
     assert "GET /page.html" in machine.kubectl("logs", "deployment/web")
-    command = [str(lifecycle.binaries_folder() / "kubectl"), f"--kubeconfig={SETTINGS.kubeconfig}"]
+    command = [str(binaries_folder() / "kubectl"), f"--kubeconfig={SETTINGS.kubeconfig}"]
     with subprocess.Popen(
         [*command, "port-forward", "service/web", ":80"], stdout=subprocess.PIPE, text=True
     ) as forward:
@@ -208,7 +214,8 @@ def test_a_pod_that_asks_for_a_gpu_is_scheduled_until_there_are_no_more(machine:
     machine.kubectl("delete", "pod", "fits", "waits")
 
 
-def test_a_second_up_changes_nothing(machine: Machine, web: str) -> None:
+@pytest.mark.usefixtures("web")
+def test_a_second_up_changes_nothing(machine: Machine) -> None:
     before = machine.pids()
     machine.up()
     assert machine.pids() == before
@@ -275,5 +282,6 @@ def test_down_leaves_the_machine_as_it_was(machine: Machine) -> None:
         assert getattr(machine.before, part) - getattr(after, part) == frozenset(), part
 
 
-def test_down_without_a_cluster_is_no_error(machine: Machine) -> None:
+@pytest.mark.usefixtures("machine")
+def test_down_without_a_cluster_is_no_error() -> None:
     lifecycle.down(SETTINGS, print)
