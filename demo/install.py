@@ -64,9 +64,11 @@ def _apply(cluster: Cluster) -> None:
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("--namespace", NAMESPACE, "apply", "-f", str(POOL_FILE))
     gateway = f"statefulset/{POOL}-gateway"
-    # `rollout status` fails at once on an object that the operator has not made yet: wait for it to exist first.
+    # Waiting fails at once on an object that the operator has not made yet: wait for it to exist first.
     cluster.kubectl("--namespace", NAMESPACE, "wait", "--for=create", gateway, f"--timeout={GATEWAY_READY_SECONDS}s")
-    cluster.kubectl("--namespace", NAMESPACE, "rollout", "status", gateway, f"--timeout={GATEWAY_READY_SECONDS}s")
+    # No `rollout status`: a single gateway is never rolled by itself (OnDelete), and kubectl then refuses to answer.
+    ready = "--for=jsonpath={.status.readyReplicas}=1"
+    cluster.kubectl("--namespace", NAMESPACE, "wait", ready, gateway, f"--timeout={GATEWAY_READY_SECONDS}s")
 
 
 def _timed(report: Report, what: str, work: Callable[[], Answer]) -> Answer:
