@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable
@@ -116,6 +117,12 @@ class FakeEngine:
         self.opened.append(stream)
         self.open_streams.add(stream)
         return stream
+
+    async def until_opened(self, count: int) -> None:
+        """Until so many streams have been opened in all."""
+        async with asyncio.timeout(5):
+            while len(self.opened) < count:  # noqa: ASYNC110 - the contract has no event for it
+                await asyncio.sleep(0.01)
 
     def stop(self) -> None:
         self.gate.set()

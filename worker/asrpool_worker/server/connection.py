@@ -33,6 +33,12 @@ class StreamConnection(WebSocketsSansIOProtocol):
         self.app_state = {**self.app_state, "abort": self.transport.abort}
         super().handle_connect(event)
 
+    async def send(self, message: Any) -> None:  # noqa: ANN401 - ASGI's messages are dictionaries
+        """Note that a denial completes the handshake: uvicorn forgets, and calls each one an error in its log."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def handle_ping(self) -> None:
         """Answer, unless earlier answers still wait to be read."""
         if self.writable.is_set():
