@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from asrpool_operator import logs
@@ -48,7 +48,7 @@ async def _run(process: Process, settings: Settings) -> None:
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
-    log.info("asrpool-operator %s starts as %s", version("asrpool"), settings.identity)
+    log.info("asrpool-operator %s starts as %s", _version(), settings.identity)
     await process.run(asked_to_stop)
     log.info("asrpool-operator has ended; gateways and workers go on")
 
@@ -58,11 +58,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="asrpool-operator",
         description="Runs pools of FunASR workers on Kubernetes: scales on live streams, never ends one to save money.",
     )
-    parser.add_argument("--version", action="version", version=f"asrpool-operator {version('asrpool')}")
+    parser.add_argument("--version", action="version", version=f"asrpool-operator {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="watch ASRPools and act on them until SIGTERM")
     add_arguments(run)
     return parser
+
+
+def _version() -> str:
+    try:
+        return version("asrpool")
+    except PackageNotFoundError:
+        return "(from source)"  # the image holds the package's folder only, without the metadata of an installation
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ deserves the benefit of a restart.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -114,9 +115,20 @@ def _last_words(state: dict[str, Any]) -> str:
 def _ending(terminated: dict[str, Any]) -> str:
     if not terminated.get("exitCode"):
         return ""
-    said = str(terminated.get("message") or "").strip()
     reason = terminated.get("reason") or "Error"
-    return _sentence(f"{reason} (exit code {terminated['exitCode']})", said)
+    return _sentence(f"{reason} (exit code {terminated['exitCode']})", _last_line(terminated.get("message") or ""))
+
+
+def _last_line(message: str) -> str:
+    """The end of what a container left: its last words, without the log line's machinery where it logged JSON."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    try:
+        said = json.loads(lines[-1])
+    except json.JSONDecodeError:
+        return lines[-1].strip()
+    return str(said["message"]) if isinstance(said, dict) and "message" in said else lines[-1].strip()
 
 
 def _lived_seconds(terminated: dict[str, Any]) -> float:

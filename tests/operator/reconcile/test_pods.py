@@ -100,6 +100,16 @@ RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
             id="its last words say why, not the back-off's",
         ),
         pytest.param(
+            pod(
+                container={
+                    "state": ended(1, '{"message": "listening"}\n{"level": "critical", "message": "no tokens"}\n')
+                }
+            ),
+            PodPhase.FAILING,
+            "Error (exit code 1): no tokens",
+            id="of a log, the last line's message",
+        ),
+        pytest.param(
             pod(container={"state": ended(2, "no config.yaml")}),
             PodPhase.FAILING,
             "Error (exit code 2): no config.yaml",
