@@ -205,8 +205,8 @@ class Scaling(Group):
     """At least this many pods. With 0 the gateway holds the first streams while a pod starts. `kubectl scale` sets it."""
     max_replicas: int = Field(default=10, ge=1, le=100_000)
     """At most this many pods. Streams beyond what they hold are queued, then refused."""
-    target_utilization: float = Field(default=0.9, ge=0.1, le=1)
-    """The share of a pod's capacity that the demand is spread to; the rest is room for pods that fail or slow down."""
+    target_utilization: float = Field(default=1.0, ge=0.1, le=1)
+    """The share of a pod's capacity that is reckoned with; what chance may add is kept free on top of it anyway."""
     buffer: Annotated[
         Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=BUFFER_PATTERN)],
         Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": BUFFER_PATTERN, "minimum": 0}),

@@ -241,7 +241,7 @@ def _limit(trail: _Trail, scaling: Scaling, view: View, demand: Demand, memory: 
         rate_limited(behavior, memory, current, trail.wish, now),
         "no faster than behavior's policies allow",
     ):
-        limited = "behavior.scaleUp" if trail.wish >= current and unlimited > current else "behavior.scaleDown"
+        limited = "behavior.scaleUp" if unlimited > current else "behavior.scaleDown"
 
     zero = to_zero(scaling, memory, demand.known, current, trail.wish, now)
     trail.apply("scale to zero", zero.replicas, zero.sentence)

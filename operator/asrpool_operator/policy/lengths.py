@@ -55,8 +55,8 @@ def observe_lengths(workers: tuple[WorkerSnapshot, ...], remembered_mean_seconds
     weight = 0.0 if ended >= ENOUGH_ENDED else PRIOR_SESSIONS
     mean = max((weight * prior + lasted) / (weight + ended), _SMALLEST_SECONDS)
     variation = 1.0
-    if ended >= ENOUGH_ENDED and ended_sum > 0:
-        ended_mean = ended_sum / ended
+    if ended >= ENOUGH_ENDED:
+        ended_mean = max(ended_sum / ended, _SMALLEST_SECONDS)
         variance = sum(status.ended_seconds_sq_sum for status in statuses) / ended - ended_mean * ended_mean
         variation = min(max(variance / (ended_mean * ended_mean), 0.05), 25.0)
     return Lengths(mean_seconds=mean, variation_squared=variation, ended=ended)

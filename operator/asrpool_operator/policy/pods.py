@@ -38,7 +38,8 @@ def choose_pods(spec: ASRPoolSpec, view: View, lengths: Lengths, wish: int) -> P
     draining = tuple(worker for worker in view.draining if worker.name not in names)
     if view.rolling:
         # The Deployment has pods beyond `replicas` now and takes some away itself: only ever ask for more.
-        return Pods(max(view.snapshot.replicas, wish + len(draining)), undrain=_names(undrained), draining=draining)
+        more = min(wish + len(draining), spec.scaling.max_replicas)
+        return Pods(max(view.snapshot.replicas, more), undrain=_names(undrained), draining=draining)
     drained = to_drain(view, lengths, len(view.serving) + len(undrained) - wish)
     drained_names = {worker.name for worker in drained}
     serving = (*(worker for worker in view.serving if worker.name not in drained_names), *undrained)

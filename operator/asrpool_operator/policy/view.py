@@ -39,12 +39,18 @@ class View:
     now: float
 
     def role(self, worker: WorkerSnapshot) -> Role:
-        """Its part in the pool; a drain counts from the annotation or from the worker's own word, whichever is first."""
+        """Its part in the pool.
+
+        A drain counts from the annotation or from the worker's own word, whichever is first. A draining pod that lost its
+        container and with it its streams is one that is coming again.
+        """
         if worker.phase is PodPhase.TERMINATING:
             return Role.LEAVING
         if worker.phase is PodPhase.FAILING:
             return Role.FAILING
-        if worker.draining_since_unix_seconds is not None or (worker.status is not None and worker.status.draining):
+        told = worker.draining_since_unix_seconds is not None
+        drains = told or (worker.status is not None and worker.status.draining)
+        if drains and (worker.phase is PodPhase.READY or self.busy(worker)):
             return Role.DRAINING
         return Role.SERVING if worker.phase is PodPhase.READY else Role.COMING
 
