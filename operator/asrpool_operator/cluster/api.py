@@ -80,7 +80,7 @@ def error_for(status: int, method: str, path: str, body: str) -> ClusterError:
     if status in _RETRY_LATER:
         return ClusterUnavailableError(what)
     kind = _BY_STATUS.get(status, ClusterError)
-    if kind is ForbiddenError:
+    if kind is ForbiddenError and "is being terminated" not in message:
         what += " (the operator's Role or ClusterRole lacks it: compare with the chart's rbac.yaml)"
     return kind(what)
 

@@ -133,7 +133,7 @@ class KindWatch:
         )
         items = answer.get("items") or []
         for item in items:
-            item.setdefault("kind", self._watched.kind)  # a list's items do not carry their kind
+            item["kind"] = self._watched.kind  # a list's items carry none, or PartialObjectMetadata
         self.store.replace_all(items)
         self.live = True
         return str(answer["metadata"]["resourceVersion"])

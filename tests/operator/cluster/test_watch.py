@@ -18,6 +18,7 @@ from tests.operator.waiting import until
 
 def pod(name: str, version: int, pool: str = "p") -> dict[str, Any]:
     return {
+        "kind": "PartialObjectMetadata",
         "metadata": {
             "name": name,
             "namespace": "n",
@@ -103,6 +104,18 @@ async def test_a_version_too_old_lists_again_and_finds_what_vanished_meanwhile(s
     server.feed.put_nowait(None)
     await until(lambda: names(server) == ["b"])
     assert server.lists == 2
+
+
+async def test_what_was_there_at_the_start_has_its_real_kind(server: ApiServer) -> None:
+    """Asked for metadata alone, the API server calls everything PartialObjectMetadata."""
+    server.items = [pod("a", 1)]
+    await until(lambda: server.lists == 1)
+    server.feed.put_nowait({"type": "ERROR", "object": {"code": 410, "message": "too old"}})
+    server.feed.put_nowait(None)
+    server.feed.put_nowait({"type": "ADDED", "object": pod("b", 2)})
+    await until(lambda: names(server) == ["a", "b"])
+    watch: KindWatch = server.watch  # type: ignore[attr-defined]
+    assert [manifest["kind"] for manifest in watch.store.of_pool("n", "p")] == ["Pod", "Pod"]
 
 
 async def test_managed_fields_are_not_kept(server: ApiServer) -> None:
