@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,9 @@ from tests.worker.engine import model_dirs  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
+def _one_thread() -> None:
     """One torch thread: two cores are shared with whatever else runs."""
     torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture(scope="session")

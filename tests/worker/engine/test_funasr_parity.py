@@ -231,7 +231,7 @@ class ScriptedScores(torch.nn.Module):
         self.given = 0
         self.present = torch.nn.Parameter(torch.zeros(1))  # FunASR asks a model's parameters for its device
 
-    def forward(self, feats: torch.Tensor, cache: dict[str, Any] | None = None) -> torch.Tensor:
+    def forward(self, feats: torch.Tensor, **_: object) -> torch.Tensor:
         scores = torch.from_numpy(self.silence[self.given : self.given + feats.shape[1]])
         self.given += feats.shape[1]
         return torch.stack([scores, 1.0 - scores], dim=-1)[None]

@@ -10,8 +10,10 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from asrpool_worker.engine.inbox import Closed, Fed, Finished, Inbox, Message, Opened
 from asrpool_worker.engine.messages import (
@@ -145,20 +147,28 @@ class RecognitionEngine:
     # Everything below runs on the engine's thread.
 
     def _run(self) -> None:
-        while True:
-            messages, stopped = self._inbox.take(wait=not self._ready and not self._touched)
-            for message in messages:
-                self._receive(message)
-            if stopped:
-                break
-            self._refresh()
-            batch = next_batch(self._ready.values(), self._max_rows)
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._inbox.stop()
+            for key in list(self._streams):
+                self._end(key, Failed("the worker is stopping; connect again to be served by another pod", "server"))
+
+    def _turn(self) -> bool:
+        """Once around; false when told to stop."""
+        messages, stopped = self._inbox.take(wait=not self._ready and not self._touched)
+        for message in messages:
+            self._receive(message)
+        if stopped:
+            return False
+        self._refresh()
+        batch = next_batch(self._ready.values(), self._max_rows)
+        self._publish()
+        if batch:
+            self._run_batch(batch)
             self._publish()
-            if batch:
-                self._run_batch(batch)
-                self._publish()
-        for key in list(self._streams):
-            self._end(key, Failed("the worker is stopping; connect again to be served by another pod", "server"))
+        return True
 
     @property
     def _models(self) -> ModelSet:
@@ -214,9 +224,10 @@ class RecognitionEngine:
             stream = self._streams.get(key)
             if stream is None:
                 continue
-            if stream.frame_some():
-                self._touched.add(key)
-            self._update(stream)
+            with self._failing_alone(stream):
+                if stream.frame_some():
+                    self._touched.add(key)
+                self._update(stream)
 
     def _update(self, stream: StreamState) -> None:
         key = stream.key
@@ -239,14 +250,8 @@ class RecognitionEngine:
         except Exception:
             logger.exception("a %s batch of %d rows failed; running its rows alone", batch[0].stage, len(batch))
             for job in batch:
-                self._run_alone(job)
-
-    def _run_alone(self, job: StreamJob) -> None:
-        try:
-            self._run_rows([job])
-        except Exception:
-            logger.exception("a stream's own row failed", extra={"session_id": job.stream.session_id})
-            self._end(job.stream.key, Failed("the recogniser failed on this stream; connect again", "server"))
+                with self._failing_alone(job.stream):
+                    self._run_rows([job])
 
     def _run_rows(self, batch: Sequence[StreamJob]) -> None:
         stage = batch[0].stage
@@ -256,22 +261,33 @@ class RecognitionEngine:
         now = self._clock()
         if self._observer is not None:
             self._observer.batch(stage.value, len(batch), now - began)
-        for stream, events in zip(streams, results(now), strict=True):
-            for event in events:
-                _tell(stream.sink, event)
-            self._update(stream)
+        for stream, result in zip(streams, results, strict=True):
+            with self._failing_alone(stream):
+                for event in result(now):
+                    _tell(stream.sink, event)
+                self._update(stream)
 
-    def _results(self, stage: Stage, streams: Sequence[StreamState]) -> Callable[[float], list[list[Event]]]:
-        """Run the models; the streams change only when the returned function is called."""
+    def _results(self, stage: Stage, streams: Sequence[StreamState]) -> list[Callable[[float], list[Event]]]:
+        """Run the model; each stream changes only when its function is called with the time, and gives its events."""
         models = self._models
         if stage is Stage.VAD:
             scored = models.needed_vad.step([stream.vad_row() for stream in streams])
-            return lambda now: [stream.on_vad(*row, now) for stream, row in zip(streams, scored, strict=True)]
+            return [partial(stream.on_vad, *row) for stream, row in zip(streams, scored, strict=True)]
         if stage is Stage.ONLINE:
             tokens = models.needed_online.step([stream.online_row() for stream in streams])
-            return lambda now: [stream.on_online(row, now) for stream, row in zip(streams, tokens, strict=True)]
+            return [partial(stream.on_online, row) for stream, row in zip(streams, tokens, strict=True)]
         finals = models.needed_offline.run([stream.offline_row() for stream in streams])
-        return lambda now: [stream.on_offline(row, now) for stream, row in zip(streams, finals, strict=True)]
+        return [partial(stream.on_offline, row) for stream, row in zip(streams, finals, strict=True)]
+
+    @contextmanager
+    def _failing_alone(self, stream: StreamState) -> Iterator[None]:
+        """What goes wrong inside ends this stream, with an error, and no other."""
+        try:
+            yield
+        except Exception:
+            logger.exception("a stream failed", extra={"session_id": stream.session_id})
+            if stream.key in self._streams:
+                self._end(stream.key, Failed("the recogniser failed on this stream; connect again", "server"))
 
     def _end(self, key: int, event: Event | None) -> None:
         stream = self._streams.pop(key)

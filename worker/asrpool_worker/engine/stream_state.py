@@ -87,8 +87,6 @@ class StreamState:
     def frame_some(self) -> bool:
         """Turn waiting samples into frames; true while more wait."""
         self.audio.frame_some()
-        if self._vad is None and self.mode is not Mode.ONLINE:
-            self._cut_long_utterance()
         return self.audio.unframed_samples > 0
 
     @property
@@ -112,7 +110,7 @@ class StreamState:
         if self._utterances:
             first = self._utterances[0]
             return self._job(Stage.OFFLINE, len(first.frames).bit_length(), first.ready_seconds)
-        if self._online is not None and self._online.ready(self.audio) and self._scored_enough:
+        if self._online is not None and self._online.ready(self.audio) and self._belongs(self._online):
             return self._job(Stage.ONLINE, self.shape, self._arrival(self._online.samples_needed(self.audio)))
         waiting = self._vad_waiting
         if self._vad is not None and waiting > 0:
@@ -124,8 +122,8 @@ class StreamState:
         return None
 
     def settle(self) -> list[Event]:
-        """What follows when no work is ready: at the end of the audio, the last boundary and then the stream's end."""
-        if not self._all_framed or self.over:
+        """What follows when no work is ready: a long utterance is cut; at the end of the audio, the last boundary, then the end."""
+        if self.over or self._cut_long_utterance() or not self._all_framed:
             return []
         if self._vad is not None and not self._vad.finished:
             self._take_boundaries(self._vad.finish())
@@ -226,9 +224,11 @@ class StreamState:
             return None
         return self._online.frames_needed - self._vad.hop_frames
 
-    @property
-    def _scored_enough(self) -> bool:
-        return self._vad is None or self._vad_gate is None or self._vad.scored >= self._vad_gate
+    def _belongs(self, online: OnlinePass) -> bool:
+        """Whether it is known that the next chunk lies within the utterance that is going on."""
+        if self._vad is not None:
+            return self._vad_gate is None or self._vad.scored >= self._vad_gate
+        return self._cut_frame is None or online.frames_needed <= self._cut_frame
 
     @property
     def _vad_waiting(self) -> int:
@@ -283,14 +283,21 @@ class StreamState:
             self.models.online.release(self._online.slot)
         self._online = None
 
-    def _cut_long_utterance(self) -> None:
-        """Without a VAD a stream is one utterance; a long one is cut so that memory and the second pass stay bounded."""
-        most = int(self.limits.max_utterance_seconds * 1000 / FRAME_MS)
-        while self._begin is not None and self.audio.frames.count - self._begin > most:
-            end = self._begin + most
-            self._close_utterance(end, self.audio.samples_until(end))
-            self._drop_frames()
-            self._open_utterance(end)
+    @property
+    def _cut_frame(self) -> int | None:
+        """Without a VAD a stream is one utterance; a long one is cut here, so that memory and the second pass stay bounded."""
+        if self._vad is not None or self.mode is Mode.ONLINE or self._begin is None:
+            return None
+        return self._begin + int(self.limits.max_utterance_seconds * 1000 / FRAME_MS)
+
+    def _cut_long_utterance(self) -> bool:
+        end = self._cut_frame
+        if end is None or self.audio.frames.count <= end:
+            return False
+        self._close_utterance(end, self.audio.samples_until(end))
+        self._open_utterance(end)
+        self._drop_frames()
+        return True
 
     def _drop_frames(self) -> None:
         needed = [self.audio.frames.count]

@@ -5,8 +5,8 @@ FunASR's rules (its E2E VAD in multiple-utterance mode, fixed silence time), in 
 * A sliding window of `window_ms` turns to speech when it holds `silence_to_speech_ms` of speech, and back to silence
   when no more than `speech_to_silence_ms` is left in it.
 * On the turn to speech an utterance begins, earlier by the window and `look_back_ms`, but never inside the previous one.
-* An utterance ends when silence has lasted `max_end_silence_ms` (its end is `look_ahead_ms` into that silence), when it
-  has lasted `max_segment_ms`, or with the audio.
+* An utterance ends when the window has been silent for `max_end_silence_ms` less `speech_to_silence_ms` (its end is
+  `look_ahead_ms` into that silence), when it has lasted `max_segment_ms`, or with the audio.
 
 No I/O, no clock, no arrays kept: memory is the window. Frames are counted from the start of the stream.
 """

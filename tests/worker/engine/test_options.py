@@ -1,0 +1,55 @@
+"""No client's options decide how much memory its stream takes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asrpool_worker.engine.messages import StreamOptions
+from asrpool_worker.engine.options import MAX_CACHED_FRAMES, StepShape, check_options
+from asrpool_worker.errors import OptionError
+
+
+def test_funasrs_defaults_are_served() -> None:
+    shape = check_options(StreamOptions())
+    assert shape == StepShape(5, 10, 5, 4, 1)
+    assert (shape.frames, shape.overlap, shape.key_slots, shape.memory_frames) == (20, 10, 40, 10)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"chunk_size": (5, 10, 200_000)}, "look-ahead must be a whole number from 0 to 30"),
+        ({"chunk_size": (-1, 10, 5)}, "look-back"),
+        ({"chunk_size": (5, 0, 5)}, "stride"),
+        ({"chunk_size": (5, 10)}, "three numbers"),
+        ({"chunk_size": (5, 10.5, 5)}, "stride"),
+        ({"chunk_size": (5, True, 5)}, "stride"),
+        ({"encoder_chunk_look_back": -1}, "encoder_chunk_look_back"),
+        ({"encoder_chunk_look_back": 10**9}, "encoder_chunk_look_back"),
+        ({"decoder_chunk_look_back": 11}, "decoder_chunk_look_back"),
+        ({"chunk_size": (5, 60, 5), "encoder_chunk_look_back": 10}, "stride times look-back"),
+    ],
+    ids=str,
+)
+def test_out_of_range(change: dict[str, object], words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        check_options(dataclasses.replace(StreamOptions(), **change))  # type: ignore[arg-type]
+
+
+@given(
+    st.tuples(st.integers(-5, 70), st.integers(-5, 70), st.integers(-5, 70)), st.integers(-2, 12), st.integers(-2, 12)
+)
+def test_whatever_is_accepted_is_bounded(chunk_size: tuple[int, int, int], encoder: int, decoder: int) -> None:
+    try:
+        shape = check_options(
+            StreamOptions(chunk_size=chunk_size, encoder_chunk_look_back=encoder, decoder_chunk_look_back=decoder)
+        )
+    except OptionError:
+        return
+    assert shape.frames <= 120
+    assert shape.key_slots <= MAX_CACHED_FRAMES
+    assert shape.memory_frames <= MAX_CACHED_FRAMES

@@ -1,0 +1,101 @@
+"""Which streams go into the next step."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
+
+ROWS = {Stage.VAD: 8, Stage.ONLINE: 3, Stage.OFFLINE: 2}
+
+
+def job(stream: str, stage: Stage, ready: float, bucket: object = "a") -> Job[str]:
+    return Job(stream, stage, bucket, ready)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        pytest.param([], [], id="nothing to do"),
+        pytest.param([job("lone", Stage.ONLINE, 5.0)], ["lone"], id="a lone stream does not wait for others"),
+        pytest.param(
+            [job("b", Stage.ONLINE, 2.0), job("a", Stage.ONLINE, 1.0), job("c", Stage.ONLINE, 3.0)],
+            ["a", "b", "c"],
+            id="oldest first",
+        ),
+        pytest.param(
+            [job(name, Stage.ONLINE, number) for number, name in enumerate("abcd")],
+            ["a", "b", "c"],
+            id="no more rows than allowed",
+        ),
+        pytest.param(
+            [job("a", Stage.ONLINE, 1.0, "x"), job("b", Stage.ONLINE, 1.1, "y"), job("c", Stage.ONLINE, 1.2, "x")],
+            ["a", "c"],
+            id="one shape a step",
+        ),
+        pytest.param(
+            [job("final", Stage.OFFLINE, 1.0), job("partial", Stage.ONLINE, 1.0)],
+            ["partial"],
+            id="a partial goes before a final of its age",
+        ),
+        pytest.param(
+            [job("final", Stage.OFFLINE, 1.0), job("partial", Stage.ONLINE, 9.0)],
+            ["final"],
+            id="an old final is not starved by partials",
+        ),
+        pytest.param(
+            [job("vad", Stage.VAD, 1.0), job("partial", Stage.ONLINE, 1.0)],
+            ["vad"],
+            id="end-pointing first: it is quick",
+        ),
+    ],
+)
+def test_next_batch(jobs: list[Job[str]], expected: list[str]) -> None:
+    assert [chosen.stream for chosen in next_batch(jobs, ROWS)] == expected
+
+
+JOBS = st.lists(
+    st.builds(
+        Job,
+        stream=st.uuids().map(str),
+        stage=st.sampled_from(Stage),
+        bucket=st.sampled_from(["small", "large"]),
+        ready_seconds=st.floats(0, 100),
+    ),
+    max_size=30,
+    unique_by=lambda job: job.stream,
+)
+
+
+@given(JOBS)
+def test_a_batch_is_uniform_bounded_and_begins_with_the_earliest_deadline(jobs: list[Job[str]]) -> None:
+    batch = next_batch(jobs, ROWS)
+    assert bool(batch) == bool(jobs)
+    if batch:
+        assert batch[0].deadline_seconds == min(job.deadline_seconds for job in jobs)
+        assert len({(job.stage, job.bucket) for job in batch}) == 1
+        assert len(batch) <= ROWS[batch[0].stage]
+        assert [job.deadline_seconds for job in batch] == sorted(job.deadline_seconds for job in batch)
+
+
+@given(JOBS, st.integers(1, 40))
+def test_every_job_runs_in_the_end_also_under_constant_load(jobs: list[Job[str]], rivals: int) -> None:
+    """Newcomers keep coming, each step brings as many as it takes; still no job waits for ever."""
+    waiting = list(jobs)
+    for step in range(len(jobs) * 3 + 400):
+        batch = next_batch(waiting, ROWS)
+        waiting = [job for job in waiting if job not in batch]
+        waiting += [
+            job(f"rival {step} {number}", Stage.ONLINE, 100.0 + step)
+            for number in range(min(rivals, ROWS[Stage.ONLINE]))
+        ]
+        if not set(jobs) & set(waiting):
+            return
+    assert not set(jobs) & set(waiting)
+
+
+def test_the_oldest_ready_job_is_the_lag() -> None:
+    assert oldest_ready([job("a", Stage.OFFLINE, 3.0), job("b", Stage.ONLINE, 2.0)]) == 2.0
+    assert oldest_ready([]) is None
