@@ -13,20 +13,24 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from devcluster import images, oci
+from devcluster import images
 from devcluster.base_images import BASES, base_key, ensure_rootfs
 from devcluster.errors import BuildError
 from devcluster.images import IMAGES, PROJECT, Image
+from devcluster.oci import Layout
 from devcluster.packages import IMAGE_PACKAGES, ensure_packages
 from devcluster.settings import cache_folder
 
 Report = Callable[[str], None]
+# Of each repository, so that a cluster may still run what was built a few edits ago.
+_KEPT_IMAGES = 6
 
 
 class Builder(Protocol):
@@ -107,7 +111,7 @@ class BuildahBuilder:
         ensure_packages(IMAGE_PACKAGES, report)
         self._folder = cache_folder() / "images"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.layout = oci.Layout(self._folder / "oci")
+        self.layout = Layout(self._folder / "layout")
 
     def base(self, public_name: str, report: Report) -> str:
         """A root file system of the same distribution and Python, made into an image once."""
@@ -145,9 +149,13 @@ class BuildahBuilder:
             "--build-arg", f"BASE={base}", "--tag", local, "--file", str(root / image.dockerfile), str(root),
             name=reference,
         )  # fmt: skip
-        self.layout.create()
-        tag = oci.tag_of(reference)
-        self._buildah("push", "--quiet", "--disable-compression", local, f"oci:{self.layout.folder}:{tag}")
+        # By way of a directory: buildah writes an OCI layout only compressed.
+        with tempfile.TemporaryDirectory(dir=self._folder) as directory:
+            self._buildah("push", "--quiet", "--disable-compression", local, f"dir:{directory}")
+            self.layout.adopt(Path(directory), reference)
+        for old in self.layout.forget_old(image.repository, _KEPT_IMAGES):
+            # Another image may still be built on it: then it stays.
+            self._buildah("rmi", f"localhost/{old}", check=False)
 
     def push(self, reference: str, to: str) -> None:
         """Push a built image to a registry."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -140,30 +141,55 @@ def test_pip_inside_a_build_gets_the_settings_from_outside_that_it_can_use() -> 
     )
 
 
+def _pushed(folder: Path, *layers: str) -> Path:
+    """What `buildah push dir:` writes, with layers of the given content."""
+    folder.mkdir()
+    parts = []
+    for content in (f"config of {layers}", *layers):
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        (folder / digest).write_text(content)
+        parts.append({"digest": f"sha256:{digest}"})
+    manifest = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "config": parts[0], "layers": parts[1:]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "version").write_text("Directory Transport Version: 1.1\n")
+    return folder
+
+
 def _layout(folder: Path) -> oci.Layout:
-    blobs = folder / "blobs/sha256"
-    blobs.mkdir(parents=True)
-    manifest = {"config": {"digest": "sha256:cc"}, "layers": [{"digest": "sha256:l1"}, {"digest": "sha256:l2"}]}
-    for name, content in {"mm": json.dumps(manifest), "cc": "config", "l1": "layer one", "l2": "layer two"}.items():
-        (blobs / name).write_text(content)
-    annotations = {"org.opencontainers.image.ref.name": oci.tag_of("asrpool/x:dev-1")}
-    descriptor = {"mediaType": "m", "digest": "sha256:mm", "size": 1, "annotations": annotations}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}))
-    return oci.Layout(folder)
+    layout = oci.Layout(folder / "layout")
+    layout.adopt(_pushed(folder / "pushed", "layer one", "layer two"), "asrpool/x:dev-1")
+    return layout
 
 
 def test_a_stream_leaves_out_what_the_node_holds_but_never_the_manifest(tmp_path: Path) -> None:
     layout = _layout(tmp_path)
     stream = io.BytesIO()
-    layout.write_stream("asrpool/x:dev-1", {"sha256:mm", "sha256:l1"}, stream)
+    manifest, config, first, second = layout.digests("asrpool/x:dev-1")
+    layout.write_stream("asrpool/x:dev-1", {manifest, first}, stream)
     stream.seek(0)
     with tarfile.open(fileobj=stream) as tar:
         names = tar.getnames()
         index_file = tar.extractfile("index.json")
         assert index_file is not None
         index = json.load(index_file)
-    assert [name.rpartition("/")[2] for name in names] == ["oci-layout", "index.json", "mm", "cc", "l2"]
+    sent = [f"blobs/{digest.replace(':', '/')}" for digest in (manifest, config, second)]
+    assert names == ["oci-layout", "index.json", *sent]
     assert index["manifests"][0]["annotations"]["io.containerd.image.name"] == "docker.io/asrpool/x:dev-1"
+
+
+def test_only_the_latest_images_of_a_repository_are_kept_and_no_blob_without_an_image(tmp_path: Path) -> None:
+    layout = _layout(tmp_path)
+    for number in (2, 3):
+        pushed = _pushed(tmp_path / f"pushed{number}", "layer one", f"layer of {number}")
+        layout.adopt(pushed, f"asrpool/x:dev-{number}")
+    layout.adopt(_pushed(tmp_path / "other", "layer two"), "asrpool/y:dev-1")
+    layout.adopt(_pushed(tmp_path / "again", "layer one", "layer two"), "asrpool/x:dev-1")
+    assert layout.forget_old("asrpool/x", keep=2) == ["asrpool/x:dev-2"]
+    assert not layout.has("asrpool/x:dev-2")
+    blobs = {path.name for path in (tmp_path / "layout/blobs/sha256").iterdir()}
+    used = {d for r in ("asrpool/x:dev-1", "asrpool/x:dev-3", "asrpool/y:dev-1") for d in layout.digests(r)}
+    assert {f"sha256:{name}" for name in blobs} == used
+    assert layout.forget_old("asrpool/x", keep=2) == []
 
 
 def test_an_image_that_is_not_there_is_said_so(tmp_path: Path) -> None:
