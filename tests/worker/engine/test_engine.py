@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from asrpool_worker.engine.stream_state import StreamState
 from asrpool_worker.engine.vad.dims import read_vad
 from asrpool_worker.errors import ModelError, OptionError, ServerError, SettingsError
 from tests.worker.engine.conftest import babble
+from tests.worker.engine.listening import Listener
 
 GENEROUS = Limits(max_utterance_seconds=60.0, max_backlog_seconds=600.0)
 Graph = Callable[[Mapping[str, Any]], tuple[Any, ...]]
@@ -55,36 +56,6 @@ class Gate:
 def loud_is_speech(inputs: Mapping[str, Any]) -> tuple[Any, ...]:
     """A VAD for tests: the mean of the filter bank decides."""
     return np.where(inputs["frames"].mean(axis=-1) > -1.2, 0.05, 0.95).astype(np.float32), inputs["past"]
-
-
-@dataclass
-class Listener:
-    """Keeps what a stream is told, and can wait for its end."""
-
-    events: list[Event] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def __call__(self, event: Event) -> None:
-        self.events.append(event)
-        if isinstance(event, Ended | Failed):
-            self.over.set()
-
-    def wait(self) -> list[Event]:
-        assert self.over.wait(30), f"no end after {self.events}"
-        return self.events
-
-    @property
-    def said(self) -> list[tuple[object, ...]]:
-        """Its events without their latencies, which depend on the machine."""
-        told: list[tuple[object, ...]] = []
-        for event in self.events:
-            if isinstance(event, Partial):
-                told.append(("partial", event.text))
-            elif isinstance(event, Final):
-                told.append(("final", event.text, event.begin_ms, event.end_ms, event.timestamps_ms))
-            else:
-                told.append((type(event).__name__,))
-        return told
 
 
 @dataclass

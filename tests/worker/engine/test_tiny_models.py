@@ -1,0 +1,126 @@
+"""The trained models through the engine: the text that FunASR gives, and few errors on voices that nobody trained on."""
+
+from __future__ import annotations
+
+import json
+import time
+import wave
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from asrpool.cer import character_error_rate
+from asrpool_worker.engine.engine import RecognitionEngine
+from asrpool_worker.engine.factory import EngineConfig, build_engine
+from asrpool_worker.engine.messages import Ended, Event, Final, Mode, Partial, Samples, StreamOptions
+from tests.worker.engine.funasr_reference import auto_model
+from tests.worker.engine.listening import Listener
+from tinyasr import testset
+
+pytestmark = pytest.mark.model
+
+ROOT = Path(__file__).parents[3]
+MODELS = ROOT / "models"
+DATA = ROOT / "tests" / "data"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RecognitionEngine]:
+    ready = build_engine(
+        EngineConfig(
+            online=str(MODELS / "paraformer-tiny-streaming"),
+            offline=str(MODELS / "paraformer-tiny"),
+            vad=str(MODELS / "fsmn-vad-tiny"),
+        )
+    )
+    ready.start()
+    yield ready
+    ready.stop()
+
+
+@pytest.fixture(scope="module")
+def engine_without_vad() -> Iterator[RecognitionEngine]:
+    ready = build_engine(
+        EngineConfig(online=str(MODELS / "paraformer-tiny-streaming"), offline=str(MODELS / "paraformer-tiny"))
+    )
+    ready.start()
+    yield ready
+    ready.stop()
+
+
+def hear(engine: RecognitionEngine, mode: Mode, streams: list[Samples]) -> list[list[Event]]:
+    """All streams at once, in 60 ms frames."""
+    opened = []
+    for number, samples in enumerate(streams):
+        listener = Listener()
+        stream = engine.open(f"stream-{number}", StreamOptions(mode=mode), listener)
+        for begin in range(0, len(samples), 960):
+            stream.feed(samples[begin : begin + 960], time.monotonic())
+        stream.finish()
+        opened.append(listener)
+    events = [listener.wait(seconds=200) for listener in opened]
+    assert all(isinstance(heard[-1], Ended) for heard in events)
+    return events
+
+
+def partial_text(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Partial))
+
+
+def final_text(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Final))
+
+
+def test_texts_are_funasrs(engine_without_vad: RecognitionEngine) -> None:
+    """Streaming and second pass, in batches on onnxruntime, against AutoModel one by one on torch."""
+    utterances = [*testset.build("clean", 24), *testset.build("noisy", 16)]
+    audio = [utterance.samples for utterance in utterances]
+    streamed = [partial_text(events) for events in hear(engine_without_vad, Mode.ONLINE, audio)]
+    whole = [final_text(events) for events in hear(engine_without_vad, Mode.OFFLINE, audio)]
+    online, offline = auto_model(MODELS / "paraformer-tiny-streaming"), auto_model(MODELS / "paraformer-tiny")
+    for index, samples in enumerate(audio):
+        cache: dict[str, object] = {}
+        text = ""
+        for begin in range(0, len(samples), 9600):
+            result = online.generate(
+                input=samples[begin : begin + 9600],
+                cache=cache,
+                is_final=begin + 9600 >= len(samples),
+                chunk_size=[5, 10, 5],
+                encoder_chunk_look_back=4,
+                decoder_chunk_look_back=1,
+            )
+            text += result[0]["text"]
+        assert streamed[index] == text
+        assert whole[index] == offline.generate(input=samples)[0]["text"].replace(" ", "")
+
+
+@pytest.mark.parametrize(("kind", "most"), [("clean", 0.04), ("noisy", 0.12)])
+def test_error_rates(engine_without_vad: RecognitionEngine, kind: Literal["clean", "noisy"], most: float) -> None:
+    """300 utterances of unseen voices, all sent at once to one engine."""
+    utterances = testset.build(kind, 300)
+    truth = [utterance.text for utterance in utterances]
+    audio = [utterance.samples for utterance in utterances]
+    streamed = [partial_text(events) for events in hear(engine_without_vad, Mode.ONLINE, audio)]
+    whole = [final_text(events) for events in hear(engine_without_vad, Mode.OFFLINE, audio)]
+    assert character_error_rate(zip(truth, streamed, strict=True)) <= most
+    assert character_error_rate(zip(truth, whole, strict=True)) <= most
+
+
+@pytest.mark.parametrize("name", ["conversation-01.wav", "conversation-02.wav"])
+def test_a_conversation_is_cut_at_its_pauses(engine: RecognitionEngine, name: str) -> None:
+    """2pass with VAD: one final a sentence, partials before each, few errors, times in order."""
+    with wave.open(str(DATA / name)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16).astype(np.float32) / 32768
+    truth = json.loads((DATA / "texts.json").read_text(encoding="utf-8"))[name]
+    (events,) = hear(engine, Mode.TWO_PASS, [samples])
+    finals = [event for event in events if isinstance(event, Final)]
+    assert len(finals) == 4
+    assert isinstance(events[0], Partial)
+    assert character_error_rate([(truth, final_text(events))]) <= 0.1
+    assert all(before.end_ms <= after.begin_ms for before, after in pairwise(finals))
+    assert finals[-1].end_ms <= len(samples) / 16
