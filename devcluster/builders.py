@@ -23,6 +23,7 @@ from typing import Protocol
 from devcluster import images
 from devcluster.base_images import BASES, base_key, ensure_rootfs
 from devcluster.errors import BuildError
+from devcluster.host import require_root
 from devcluster.images import IMAGES, PROJECT, Image
 from devcluster.oci import Layout
 from devcluster.packages import IMAGE_PACKAGES, ensure_packages
@@ -108,6 +109,7 @@ class BuildahBuilder:
     """Buildah with its storage in the cache and chroot isolation: it needs neither a daemon nor user namespaces."""
 
     def __init__(self, report: Report) -> None:
+        require_root()
         ensure_packages(IMAGE_PACKAGES, report)
         self._folder = cache_folder() / "images"
         self._folder.mkdir(parents=True, exist_ok=True)
