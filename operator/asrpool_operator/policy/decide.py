@@ -23,7 +23,7 @@ from asrpool_operator.policy.demand import Demand, last_active, measure_demand, 
 from asrpool_operator.policy.expectation import chance_sessions, growth_sessions
 from asrpool_operator.policy.latency import LatencyVerdict, admitted_sessions, judge_latency
 from asrpool_operator.policy.lengths import ENOUGH_ENDED, Lengths, observe_lengths
-from asrpool_operator.policy.limits import held_in, remember_busy, to_zero, within_bounds
+from asrpool_operator.policy.limits import held_in, idle_since, remember_busy, to_zero, within_bounds
 from asrpool_operator.policy.not_acted_on import fields_not_acted_on
 from asrpool_operator.policy.pods import choose_pods
 from asrpool_operator.policy.removal import wanted_costs
@@ -243,7 +243,8 @@ def _limit(trail: _Trail, scaling: Scaling, view: View, demand: Demand, memory: 
     ):
         limited = "behavior.scaleUp" if unlimited > current else "behavior.scaleDown"
 
-    zero = to_zero(scaling, memory, demand.known, current, trail.wish, now)
+    idle_seconds = now - idle_since(view, memory, horizon_seconds(memory, scaling.windows.cold_start_seconds))
+    zero = to_zero(scaling, demand.known, current, trail.wish, idle_seconds)
     trail.apply("scale to zero", zero.replicas, zero.sentence)
 
     bounds = within_bounds(scaling, trail.wish)

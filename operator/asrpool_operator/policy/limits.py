@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from asrpool_operator.api import Scaling
 from asrpool_operator.policy.decision import Memory
+from asrpool_operator.policy.view import View
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,26 @@ def remember_busy(memory: Memory, sessions: int, now: float) -> Memory:
     return memory
 
 
-def to_zero(scaling: Scaling, memory: Memory, sessions: int, current: int, wish: int, now: float) -> Limited:
+def idle_since(view: View, memory: Memory, cold_start_seconds: float) -> float:
+    """From when on the pool counts as idle: its last stream, but not before the newest pod had its chance.
+
+    A stream may have been refused while its pod was still starting: a pod taken back before it is ready would leave the
+    next try as badly off.
+    """
+    last_busy = view.now if memory.last_busy_unix_seconds is None else memory.last_busy_unix_seconds
+    if view.coming or view.uncreated:
+        return last_busy + cold_start_seconds
+    return max([last_busy, *(worker.ready_unix_seconds or last_busy for worker in view.serving)])
+
+
+def to_zero(scaling: Scaling, sessions: int, current: int, wish: int, idle_seconds: float) -> Limited:
     """The last pod goes only after the whole pool was idle for `scaleToZeroSeconds`; a waiting stream always gets one."""
     if wish == 0 and sessions > 0:
         return Limited(1, "streams are wanted, so at least one pod")
-    idle_seconds = now - (memory.last_busy_unix_seconds if memory.last_busy_unix_seconds is not None else now)
     wait_seconds = scaling.windows.scale_to_zero_seconds
     if wish == 0 and current > 0 and idle_seconds < wait_seconds:
         return Limited(1, f"the last pod stays until the pool was idle for {wait_seconds} s (scaleToZeroSeconds)")
-    return Limited(wish, f"idle for {int(idle_seconds)} s" if wish == 0 else "the pool is wanted")
+    return Limited(wish, "the pool is idle" if wish == 0 else "the pool is wanted")
 
 
 def within_bounds(scaling: Scaling, wish: int) -> Limited:

@@ -138,7 +138,7 @@ def test_decision(case: Case) -> None:
 def test_every_rule_says_what_it_made_of_the_wish() -> None:
     decision = decide(spec(), pool(waiting=9), SETTLED, NOW)
 
-    assert [outcome.rule for outcome in decision.rules][0] == "demand"
+    assert next(outcome.rule for outcome in decision.rules) == "demand"
     assert all(outcome.sentence for outcome in decision.rules)
     for one, following in zip(decision.rules, decision.rules[1:], strict=False):
         assert one.after == following.before

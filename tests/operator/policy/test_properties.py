@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,7 +90,7 @@ def memories(draw: st.DrawFn) -> Memory:
 @st.composite
 def specs(draw: st.DrawFn) -> ASRPoolSpec:
     low = draw(st.integers(0, 3))
-    scaling: dict[str, object] = {
+    scaling: dict[str, Any] = {
         "minReplicas": low,
         "maxReplicas": draw(st.integers(max(low, 1), 10)),
         "targetUtilization": draw(st.sampled_from([0.5, 0.9, 1.0])),

@@ -159,7 +159,7 @@ class ToyPool:
                 if pod.phase(self.now) is PodPhase.READY and not pod.draining and len(pod.sessions) < pod.admits
             ]
             if room:
-                chosen = sorted(room, key=lambda pod: (-len(pod.sessions) if pack else len(pod.sessions), pod.name))[0]
+                chosen = min(room, key=lambda pod: (-len(pod.sessions) if pack else len(pod.sessions), pod.name))
                 session.started = self.now
                 chosen.sessions.append(session)
                 self.waiting.remove(session)
