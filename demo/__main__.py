@@ -65,7 +65,7 @@ class Stage:
             self._live.update(picture(self.progress, sample))
         elif self.progress is not None and time.monotonic() >= self._line_due:
             self._line_due = time.monotonic() + LINE_SECONDS
-            self._console.print(line(self.progress, sample), highlight=False, soft_wrap=True)
+            self._console.print(line(self.progress, sample), highlight=False, markup=False, soft_wrap=True)
 
 
 def main() -> int:

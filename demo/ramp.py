@@ -18,7 +18,7 @@ RAMP = (
     Step(0, 3.0, "nobody speaks: no pods, no cost"),
     Step(1, 14.0, "the gateway holds the first stream while a pod starts"),
     Step(12, 40.0, "a crowd comes: pods are added, newcomers wait, nobody is refused"),
-    Step(3, 22.0, "most leave: emptying pods are drained, live streams stay where they are"),
+    Step(3, 15.0, "most leave: emptying pods are drained, live streams stay where they are"),
     Step(12, 30.0, "they come back: draining pods take newcomers again before new ones start"),
 )
 BURST_STEP = 2
