@@ -1,4 +1,4 @@
-"""The worker process as it is, but for its engine: `python -m tests.worker.server.process FLAG...`."""
+"""The worker process as it is, but for its engine: `python -m tests.worker.server.process serve FLAG...`."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def build(settings: Settings, observer: EngineObserver) -> Engine:
 
 if __name__ == "__main__":
     loading.build_engine = build
-    sys.exit(main.main(["serve", *sys.argv[1:]]))
+    sys.exit(main.main())

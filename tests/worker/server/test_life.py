@@ -57,7 +57,17 @@ class Process:
 async def worker(
     *flags: str, module: str = "tests.worker.server.process", **environment: str
 ) -> AsyncIterator[Process]:
-    arguments = [sys.executable, "-m", module, *flags, "--port=0", "--admin-port=0", "--agent-port=0", "--json"]
+    arguments = [
+        sys.executable,
+        "-m",
+        module,
+        "serve",
+        *flags,
+        "--port=0",
+        "--admin-port=0",
+        "--agent-port=0",
+        "--json",
+    ]
     paths = os.pathsep.join(str(ROOT / part) for part in (".", "worker"))
     handle = await asyncio.create_subprocess_exec(
         *arguments, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths, **environment}, stderr=subprocess.PIPE
@@ -167,6 +177,7 @@ async def run(*flags: str) -> tuple[int, str]:
         sys.executable,
         "-m",
         "tests.worker.server.process",
+        "serve",
         *flags,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "worker")))},
