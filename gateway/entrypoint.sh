@@ -21,6 +21,18 @@ export ASRPOOL_NAMESERVER ASRPOOL_RUN_DIR
 
 log() { printf '{"level":"%s","message":"%s"}\n' "$1" "$2"; }
 
+# HAProxy does not start where two open files for each connection are more than the container may have.
+fit_connections() {
+    may_have=$(ulimit -H -n)
+    [ "$may_have" != unlimited ] || return 0
+    wanted=$(sed -n 's/^    maxconn //p' "$1" | head -n 1)
+    possible=$(((may_have - 500) / 2))
+    if [ "$wanted" -gt "$possible" ]; then
+        log warning "$possible connections is all that $may_have open files allow; the pool could need $wanted"
+        sed -i "s/^    maxconn $wanted\$/    maxconn $possible/" "$1"
+    fi
+}
+
 # The peers section is made here because the other gateways' addresses are known only now. The gateway itself is always
 # in it: over this entry a reloaded HAProxy learns the stick table of the one it follows.
 write_peers() {
@@ -29,6 +41,8 @@ write_peers() {
     while read -r peer host; do
         [ "$peer" != "$name" ] || continue
         peer_address=$(getent ahostsv4 "$host" | sed -n '1s/ .*//p')
+        # One that restarts is unknown for a moment: no reason to reload twice.
+        [ -n "$peer_address" ] || peer_address=$(sed -n "s/^    peer $peer \(.*\):.*/\1/p" "$run_dir/loaded/peers.cfg" 2>/dev/null || true)
         [ -z "$peer_address" ] || echo "    peer $peer $peer_address:${ASRPOOL_PEER_PORT:-10000}"
     done <"$config_dir/peers"
 }
@@ -38,11 +52,12 @@ stage() {
     rm -rf "$1"
     mkdir -p "$1"
     cp -L "$config_dir/haproxy.cfg" "$config_dir/gateway.lua" "$1/"
+    fit_connections "$1/haproxy.cfg"
     write_peers >"$1/peers.cfg"
 }
 
 valid() {
-    ASRPOOL_LOADED_DIR="$1" haproxy -c -q -f "$1/peers.cfg" -f "$1/haproxy.cfg"
+    ASRPOOL_LOADED_DIR="$1" haproxy -c -L "$name" -f "$1/peers.cfg" -f "$1/haproxy.cfg"
 }
 
 load() {

@@ -131,8 +131,8 @@ class Gateway:
         (config / "haproxy.cfg.new").write_text(edit(text), encoding="utf-8")
         (config / "haproxy.cfg.new").rename(config / "haproxy.cfg")
 
-    async def start(self) -> None:
-        """Start it and wait until it takes connections."""
+    async def start(self, file_limit: int | None = None) -> None:
+        """Start it (with at most this many open files) and wait until it takes connections."""
         environment = {
             **os.environ,
             "ASRPOOL_CONFIG_DIR": str(self.directory / "config"),
@@ -144,8 +144,13 @@ class Gateway:
             "POD_NAME": "demo-gateway-0",
         }
         with (self.directory / "log").open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(ENTRYPOINT, env=environment, stdout=log, stderr=log)
-        await eventually(self.listening, what=f"gateway listens: {self.log()}")
+            command = [str(ENTRYPOINT)]
+            if file_limit is not None:
+                command = ["prlimit", f"--nofile={file_limit}:{file_limit}", *command]
+            self.process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
+        process = self.process
+        await eventually(lambda: self.listening() or process.returncode is not None, what="gateway listens")
+        assert process.returncode is None, self.log()
 
     def log(self) -> str:
         """What it has printed so far."""

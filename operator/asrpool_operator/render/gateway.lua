@@ -7,6 +7,13 @@
 --
 -- If this file fails, HAProxy's own balancing and queue still serve: nothing else depends on it.
 
+-- From the setenv lines of the configuration.
+local BALANCE = os.getenv("ASRPOOL_BALANCE")
+local QUEUE_MS = tonumber(os.getenv("ASRPOOL_QUEUE_MS"))
+local MAX_WAITING = tonumber(os.getenv("ASRPOOL_MAX_QUEUED"))
+local RESUME_MS = tonumber(os.getenv("ASRPOOL_RESUME_MS"))
+local FORGET_MS = tonumber(os.getenv("ASRPOOL_ENTRY_MS"))
+
 local BACKEND = "workers"
 local POLL_MS = 20
 -- Far back in the queue nobody needs to look that often.
@@ -16,13 +23,21 @@ local GONE_AFTER_MS = 1000
 -- Looking at many servers costs: at most a tenth of the time is spent on it.
 local LOOK_SHARE = 10
 
+-- How often it is seen which streams have ended.
+local SWEEP_MS = 500
+-- How often sessions are forgotten that the stick table has forgotten too.
+local FORGET_EACH_MS = 60000
+
 local next_ticket = 1
 local oldest_ticket = 1
 local waiting = {} -- ticket -> {seen = ms, ahead = number, may_go = boolean}
 local waiting_count = 0
 local refused = 0
 local next_look_ms = -1
-local workers = {} -- {name = , used = , room = }, those in service
+local workers = {} -- {name = , address = , used = , room = }, those in service
+local live = {} -- session -> true, where a stream of it was placed by this process and has not ended
+local ended_ms = {} -- session -> when its last stream was seen to have ended
+local next_forget_ms = 0
 local own_pods = {} -- address -> true, where a session that comes back can still go
 
 local function now_ms()
@@ -40,13 +55,13 @@ local function see_workers()
             local stats = server:get_stats()
             if stats.status == "UP" and stats.check_status == "L7OK" then
                 local limit = tonumber(stats.slim) or 0
-                workers[#workers + 1] = { name = name, used = stats.scur, room = limit - stats.scur }
+                workers[#workers + 1] = { name = name, address = address, used = stats.scur, room = limit - stats.scur }
             end
             own_pods[address] = stats.status:find("^UP") ~= nil or stats.status:find("^DRAIN") ~= nil
         end
     end
-    -- Equal workers are taken in the order of their names, so that they fill one after the other.
-    table.sort(workers, function(one, other) return one.name < other.name end)
+    -- Equal workers are taken in the order of their addresses, so that all gateways fill the same one first.
+    table.sort(workers, function(one, other) return one.address < other.address end)
 end
 
 local function leave(ticket)
@@ -82,13 +97,13 @@ local function look(now)
 end
 
 -- Takes a place on a worker; nil where there is none.
-local function take_place(balance)
+local function take_place()
     local best = nil
     for _, worker in ipairs(workers) do
         if worker.room > 0 then
             local better = best == nil
-                or (balance == "pack" and worker.used > best.used)
-                or (balance == "spread" and worker.used < best.used)
+                or (BALANCE == "pack" and worker.used > best.used)
+                or (BALANCE == "spread" and worker.used < best.used)
             best = better and worker or best
         end
     end
@@ -98,10 +113,10 @@ local function take_place(balance)
     return best and best.name
 end
 
-local function refuse(txn, queue_ms, sentence)
+local function refuse(txn, sentence)
     refused = refused + 1
     local reply = txn:reply({ status = 503, reason = "Service Unavailable" })
-    reply:add_header("Retry-After", tostring(math.max(1, queue_ms // 1000)))
+    reply:add_header("Retry-After", tostring(math.max(1, QUEUE_MS // 1000)))
     reply:add_header("Content-Type", "application/json")
     reply:add_header("Cache-Control", "no-store")
     reply:set_body('{"error":"' .. sentence .. '"}')
@@ -109,11 +124,11 @@ local function refuse(txn, queue_ms, sentence)
 end
 
 -- Waits for a place and names it in txn.worker; refuses when the time is over.
-local function place_newcomer(txn, balance, queue_ms, max_waiting)
+local function place_newcomer(txn)
     local entered = now_ms()
-    local place = waiting_count == 0 and take_place(balance) or nil
-    if not place and waiting_count >= max_waiting then
-        return refuse(txn, queue_ms, "no room, and the queue is full")
+    local place = waiting_count == 0 and take_place() or nil
+    if not place and waiting_count >= MAX_WAITING then
+        return refuse(txn, "no room, and the queue is full")
     end
     local ticket = next_ticket
     local me = { seen = entered, ahead = waiting_count, may_go = false }
@@ -126,28 +141,69 @@ local function place_newcomer(txn, balance, queue_ms, max_waiting)
         core.msleep(math.min(LONGEST_POLL_MS, POLL_MS + me.ahead))
         me.seen = now_ms()
         look(me.seen)
-        place = me.may_go and take_place(balance) or nil
-        if not place and me.seen - entered >= queue_ms then
+        place = me.may_go and take_place() or nil
+        if not place and me.seen - entered >= QUEUE_MS then
             leave(ticket)
-            return refuse(txn, queue_ms, "no room within the time that a stream may wait")
+            return refuse(txn, "no room within the time that a stream may wait")
         end
     end
     leave(ticket)
     txn:set_var("txn.worker", place)
 end
 
+-- Whose own pod is still there, and since when its last stream is over: "surely" within RESUME_MS, "perhaps" where this
+-- process cannot know (the entry came from another gateway, or from before a reload), nil where it is a newcomer.
 local function comes_back(session)
     local entry = session and core.backends[BACKEND].stktable:lookup(session)
-    return entry and own_pods[entry.server_key] or false
+    if not entry or not own_pods[entry.server_key] then
+        return nil
+    end
+    if live[session] then
+        return "surely"
+    end
+    local ended = ended_ms[session]
+    if not ended then
+        return "perhaps"
+    end
+    return now_ms() - ended <= RESUME_MS and "surely" or nil
 end
 
-core.register_action("place", { "http-req" }, function(txn, balance, queue_ms, max_waiting)
+core.register_action("place", { "http-req" }, function(txn)
     look(now_ms())
-    if comes_back(txn:get_var("txn.session")) then
-        return txn:set_var("txn.comes_back", true)
+    local session = txn:get_var("txn.session")
+    local back = comes_back(session)
+    if back then
+        txn:set_var("txn.comes_back", back)
+    else
+        place_newcomer(txn)
     end
-    place_newcomer(txn, balance, tonumber(queue_ms), tonumber(max_waiting))
-end, 3)
+    if session and session ~= "" then
+        live[session], ended_ms[session] = true, nil
+    end
+end)
+
+-- HAProxy tells nobody that a stream has ended: the number of streams that track the session's entry does.
+core.register_task(function()
+    while true do
+        core.msleep(SWEEP_MS)
+        local table, now = core.backends[BACKEND].stktable, now_ms()
+        for session in pairs(live) do
+            local entry = table:lookup(session)
+            if not entry or entry.conn_cur == 0 then
+                live[session] = nil
+                ended_ms[session] = entry and now or nil
+            end
+        end
+        if now > next_forget_ms then
+            next_forget_ms = now + FORGET_EACH_MS
+            for session, ended in pairs(ended_ms) do
+                if now - ended > FORGET_MS then
+                    ended_ms[session] = nil
+                end
+            end
+        end
+    end
+end)
 
 core.register_service("held", "http", function(applet)
     look(now_ms())

@@ -3,8 +3,7 @@
 What it promises to streams (each has a test with the real HAProxy under tests/gateway):
 
 - a session id comes back to its pod for `resumeSeconds`, also while that pod drains. The stick table holds the pod's
-  ADDRESS, so a server slot that DNS gives to another pod takes no sessions with it; the entry is tracked by the live
-  stream, so it cannot expire before the stream ends;
+  ADDRESS, so a server slot that DNS gives to another pod takes no sessions with it;
 - a newcomer goes to a pod that has room, is tried elsewhere when a worker refuses it, and otherwise waits up to
   `queueSeconds` before it gets 503 with Retry-After (gateway.lua);
 - a session that comes back is never tried elsewhere when its own pod is full: it waits there;
@@ -24,7 +23,7 @@ STREAMS_BEYOND_WORKERS = 1000
 """Connections beyond what workers hold and the queue: health checks, metrics, refusals on their way."""
 IDLE_MARGIN_SECONDS = 60
 """The worker ends an idle stream, with a reason; the gateway's own limit must come later."""
-RESUME_MARGIN_SECONDS = 2
+ENTRY_MARGIN_SECONDS = 60
 REQUEST_SECONDS = 600
 """How long a worker may work on one HTTP request (a long file) before it answers."""
 LOST_PEER_SECONDS = 30
@@ -39,6 +38,15 @@ def server_slots(pool: ASRPool) -> int:
     """
     wanted = max(16, 2 * pool.spec.scaling.max_replicas)
     return 1 << (wanted - 1).bit_length()
+
+
+def entry_seconds(pool: ASRPool) -> int:
+    """How long the stick table remembers a session's pod, counted from when its last stream BEGAN.
+
+    Nothing starts that anew while a stream lives, so it must be longer than any stream. Whether `resumeSeconds` are
+    over is gateway.lua's to know.
+    """
+    return pool.spec.sessions.max_seconds + pool.spec.sessions.resume_seconds + ENTRY_MARGIN_SECONDS
 
 
 def haproxy_cfg(pool: ASRPool, cluster_domain: str) -> str:
@@ -63,6 +71,11 @@ global
     # A reload or a stop waits this long for the streams of the old process.
     hard-stop-after {scaling.drain_seconds}s
     stats socket "${{ASRPOOL_RUN_DIR}}/haproxy.sock" mode 600 level admin expose-fd listeners
+    setenv ASRPOOL_BALANCE {gateway.balance}
+    setenv ASRPOOL_QUEUE_MS {1000 * gateway.queue_seconds}
+    setenv ASRPOOL_MAX_QUEUED {gateway.max_queued}
+    setenv ASRPOOL_RESUME_MS {1000 * pool.spec.sessions.resume_seconds}
+    setenv ASRPOOL_ENTRY_MS {1000 * entry_seconds(pool)}
     lua-load "${{ASRPOOL_LOADED_DIR}}/gateway.lua"
 """
 
@@ -143,14 +156,13 @@ def _workers(pool: ASRPool, cluster_domain: str) -> str:
     service = f"_ws._tcp.{name}.{pool.metadata.namespace}.svc.{cluster_domain}"
     return f"""\
 backend workers
-    stick-table type string len 64 size 1m expire {spec.sessions.resume_seconds + RESUME_MARGIN_SECONDS}s \
-srvkey addr peers gateways
-    http-request lua.place {spec.gateway.balance} {1000 * spec.gateway.queue_seconds} {spec.gateway.max_queued}
-    # Tracking keeps the entry while the stream lives, and starts its expiry anew when it ends.
+    stick-table type string len 64 size 1m expire {entry_seconds(pool)}s srvkey addr peers gateways store conn_cur
+    http-request lua.place
+    # The entry counts the session's live streams: so gateway.lua knows when the last one has ended.
     http-request track-sc0 var(txn.session) if {{ var(txn.session) -m len gt 0 }}
     # Who comes back waits at its own pod before newcomers do, and is not tried elsewhere when that pod is full.
-    http-request set-priority-class int(-1) if {{ var(txn.comes_back) -m bool }}
-    http-request disable-l7-retry if {{ var(txn.comes_back) -m bool }}
+    http-request set-priority-class int(-1) if {{ var(txn.comes_back) -m found }}
+    http-request disable-l7-retry if {{ var(txn.comes_back) -m str surely }}
     use-server %[var(txn.worker)] if {{ var(txn.worker) -m len gt 0 }}
     stick on var(txn.session) if {{ var(txn.session) -m len gt 0 }}
     # A newcomer that its worker does not take after all is tried on the others, one after the other.

@@ -1,0 +1,95 @@
+"""Workers come and go in DNS, and streams live on, with the real HAProxy."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.gateway.harness import Started, eventually
+
+pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
+
+
+async def test_a_new_worker_is_in_service_soon_after_it_is_ready(gateway: Started) -> None:
+    gate = await gateway({"capacity": 1}, sessions={"perPod": 1})
+    await gate.ask()
+    waiting = asyncio.create_task(gate.ask())
+    await gate.add_worker(2, capacity=1)
+    answer = await asyncio.wait_for(waiting, timeout=3)
+    assert (answer.status, answer.pod) == (101, "worker-2")
+
+
+async def test_a_worker_that_is_named_before_it_listens_gets_no_newcomer(gateway: Started) -> None:
+    """HAProxy takes it as up until its first check: nobody may be sent there on that guess."""
+    gate = await gateway({"capacity": 2}, sessions={"perPod": 2})
+    gate.dns.workers["early"] = "127.77.0.99"
+    answers = [asyncio.create_task(gate.ask()) for _ in range(2)]
+    for _ in range(8):
+        await asyncio.sleep(0.25)
+        answers.append(asyncio.create_task(gate.ask()))
+    done, waiting = await asyncio.wait(answers, timeout=0.5)
+    assert [task.result().status for task in done] == [101, 101]
+    assert len(waiting) == 8
+    for task in waiting:
+        task.cancel()
+
+
+async def test_a_stream_outlives_the_dns_record_of_its_worker(gateway: Started) -> None:
+    gate = await gateway({}, {})
+    first = await gate.ask(device="aa")
+    del gate.dns.workers["127-77-0-1"]
+    await eventually(lambda: gate.up() == ["127.77.0.2"], within_seconds=8, what="record is gone")
+    await asyncio.sleep(1)
+    assert await first.echo()
+    assert (await gate.ask()).pod == "worker-2"
+
+
+async def test_a_slot_that_goes_to_another_pod_takes_no_sessions_with_it(gateway: Started) -> None:
+    """HAProxy gives the freed slot w1 to the next address it finds. The session belongs to the address, not the slot."""
+    gate = await gateway({}, {})
+    slot = {row[73].split(":")[0]: row[1] for row in _servers(gate.ask_haproxy("show stat"))}
+    first = await gate.ask(device="aa")
+    address = gate.workers[first.pod].ip
+    await first.end()
+    del gate.dns.workers[address.replace(".", "-")]
+    await eventually(lambda: address not in gate.up(), within_seconds=8, what="record is gone")
+    await gate.add_worker(3)
+    await eventually(lambda: "127.77.0.3" in gate.up(), within_seconds=8, what="the third worker is up")
+    now = {row[73].split(":")[0]: row[1] for row in _servers(gate.ask_haproxy("show stat"))}
+    assert now["127.77.0.3"] == slot[address], "the slot was not used again: this test tests nothing"
+    gate.dns.workers["back"] = address
+    await eventually(lambda: address in gate.up(), within_seconds=8, what="the first worker is back")
+    assert (await gate.ask(device="aa")).pod == first.pod
+
+
+def _servers(stat: str) -> list[list[str]]:
+    return [row.split(",") for row in stat.splitlines() if row.startswith("workers,w")]
+
+
+async def test_a_dns_outage_takes_no_worker_away(gateway: Started) -> None:
+    gate = await gateway({})
+    await gate.dns.stop()
+    await asyncio.sleep(5)
+    assert (await gate.ask()).pod == "worker-1"
+
+
+async def test_failed_checks_end_no_stream(gateway: Started) -> None:
+    """A worker too busy to answer its checks takes nobody, and keeps whom it has."""
+    gate = await gateway({}, {})
+    first = await gate.ask()
+    gate.workers[first.pod].ready = False
+    await eventually(lambda: len(gate.up()) == 1, within_seconds=8, what="the check is seen to fail")
+    await asyncio.sleep(3)
+    assert await first.echo()
+    assert (await gate.ask()).pod != first.pod
+
+
+async def test_a_lowered_capacity_is_followed(gateway: Started) -> None:
+    """The agent-check's word counts, not the configured number."""
+    gate = await gateway({"capacity": 4}, {"capacity": 4}, sessions={"perPod": 4})
+    first = await gate.ask()
+    gate.workers[first.pod].capacity = 1
+    await asyncio.sleep(1.2)
+    others = [await gate.ask() for _ in range(3)]
+    assert first.pod not in {other.pod for other in others}

@@ -1,0 +1,106 @@
+"""What the image's entrypoint does around HAProxy: check, reload in place, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.fakes import FakeDns
+from tests.gateway.harness import Gateway, Started, eventually
+
+pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
+
+
+def reloads(gate: Gateway) -> int:
+    return gate.log().count("configuration reloaded")
+
+
+async def test_an_edit_is_reloaded_and_no_stream_notices(gateway: Started) -> None:
+    gate = await gateway({}, gateway={"queueSeconds": 10})
+    first = await gate.ask(device="aa")
+    gate.configure({"gateway": {"queueSeconds": 1}})
+    await eventually(lambda: reloads(gate) == 1, what="reload")
+    await gate.all_up()
+    assert await first.echo()
+    gate.workers["worker-1"].capacity = 1
+    await asyncio.sleep(1.2)
+    await gate.ask()
+    assert 0.9 < (await gate.ask()).seconds < 2, "the new queueSeconds count"
+    assert await first.echo()
+
+
+async def test_sessions_come_back_to_their_pod_after_a_reload(gateway: Started) -> None:
+    gate = await gateway({"capacity": 2}, {"capacity": 9}, sessions={"perPod": 9})
+    first, _filler = await gate.ask(device="aa"), await gate.ask()
+    for _ in range(3):
+        assert (await gate.ask()).pod == "worker-2"
+    await first.end()
+    gate.configure({"sessions": {"perPod": 9}, "gateway": {"maxQueued": 5}})
+    await eventually(lambda: reloads(gate) == 1, what="reload")
+    await gate.all_up()
+    await eventually(lambda: "key=aa" in gate.ask_haproxy("show table workers"), what="the table is learnt")
+    assert (await gate.ask(device="aa")).pod == "worker-1"
+
+
+async def test_a_configuration_that_is_wrong_is_not_loaded(gateway: Started) -> None:
+    """The one that runs goes on, and the next right one is loaded."""
+    gate = await gateway({})
+    first = await gate.ask()
+    gate.configure({}, lambda text: text + "\nnonsense\n")
+    await eventually(lambda: "not valid" in gate.log(), what="the error is told")
+    assert reloads(gate) == 0
+    assert await first.echo()
+    assert (await gate.ask()).status == 101
+    gate.configure({"gateway": {"maxQueued": 7}})
+    await eventually(lambda: reloads(gate) == 1, what="reload")
+
+
+async def test_sigterm_finishes_the_streams_then_ends(gateway: Started) -> None:
+    gate = await gateway({})
+    first = await gate.ask()
+    assert gate.process is not None
+    gate.process.send_signal(signal.SIGTERM)
+    await eventually(lambda: not gate.listening(), what="no newcomers")
+    await asyncio.sleep(0.5)
+    assert await first.echo()
+    await first.end()
+    await asyncio.wait_for(gate.process.wait(), timeout=10)
+
+
+async def test_it_does_not_start_with_a_wrong_configuration(tmp_path: Path) -> None:
+    gate = Gateway(directory=tmp_path, dns=FakeDns("_ws._tcp.demo-worker.speech.svc.cluster.local"))
+    await gate.dns.start()
+    gate.configure({}, lambda text: text.replace("balance roundrobin", "balance nonsense"))
+    with pytest.raises(AssertionError):
+        await gate.start()
+    assert gate.process is not None
+    assert await gate.process.wait() == 1
+    assert "balance only supports" in gate.log()
+
+
+async def test_more_connections_than_the_machine_allows_are_cut_down(tmp_path: Path) -> None:
+    """HAProxy would not start: fewer connections are better than none."""
+    gate = Gateway(directory=tmp_path, dns=FakeDns("_ws._tcp.demo-worker.speech.svc.cluster.local"))
+    await gate.dns.start()
+    gate.configure({"gateway": {"maxQueued": 100_000}})
+    await gate.start(file_limit=3000)
+    try:
+        assert "maxconn 1250" in (tmp_path / "run" / "loaded" / "haproxy.cfg").read_text()
+        assert "is all that" in gate.log()
+    finally:
+        await gate.stop()
+        await gate.dns.stop()
+
+
+async def test_the_admin_port_answers(gateway: Started) -> None:
+    gate = await gateway({})
+    await gate.ask()
+    assert (await gate.admin("/healthz"))[0] == 200
+    status, metrics = await gate.admin("/metrics")
+    assert status == 200
+    assert 'haproxy_backend_current_sessions{proxy="workers"} 1' in metrics
+    assert (await gate.admin("/"))[0] == 404
+    assert await gate.held() == {"held": 0, "queued": 0, "refused": 0}
