@@ -84,11 +84,12 @@ def test_vad_configurations_that_are_not_served(tmp_path: Path, change: dict[str
         read_vad(modeldir.read(directory))
 
 
-def test_a_loudness_limit_is_not_ignored_in_silence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", [{"decibel_thres": -40}, {"snr_thres": 3}, {"speech_2_noise_ratio": 0.5}], ids=str)
+def test_a_vad_option_is_not_ignored_in_silence(tmp_path: Path, option: dict[str, float]) -> None:
     directory = model_dirs.write(tmp_path, model_dirs.vad_config())
-    config = model_dirs.vad_config(decibel_thres=-40)
+    config = model_dirs.vad_config(**option)
     (directory / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(ModelError, match="decibel_thres"):
+    with pytest.raises(ModelError, match=next(iter(option))):
         read_vad(modeldir.read(directory))
 
 

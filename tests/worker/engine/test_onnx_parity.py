@@ -96,6 +96,23 @@ def test_vad_agrees(random_vad: Path) -> None:
         np.testing.assert_allclose(past, other_past, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_counts_the_same_tokens(random_online: Path, dtype: str) -> None:
+    """Sums of weights are kept in float32: a stream of many chunks does not gain or lose tokens, nor go to NaN."""
+    model = modeldir.read(random_online)
+    dims = read_dims(model, streaming=True)
+    shape = StepShape(5, 10, 5, 4, 1)
+    rng = np.random.default_rng(3)
+    chunks = [rng.normal(size=(shape.frames, dims.feature_size)).astype(np.float32) for _ in range(12)]
+    counts = []
+    for backend in (BACKENDS[0], TorchBackend("cpu", dtype, 1)):
+        online = OnlineModel(model, dims, backend.online(model, dims), backend.arrays)
+        slot = online.acquire(shape)
+        counts.append(sum(len(online.step([ChunkRow(slot, chunk, final=False)])[0]) for chunk in chunks))
+        assert np.isfinite(backend.arrays.to_host(online._pools[shape]._state["cif_hidden"][slot.number])).all()
+    assert abs(counts[0] - counts[1]) <= 1
+
+
 def test_a_graph_of_another_exporter_is_refused(random_online: Path, tmp_path: Path) -> None:
     """FunASR's own export is called model.onnx too; the error says how to make ours."""
     directory = model_dirs.write(tmp_path, model_dirs.paraformer_config(streaming=True))

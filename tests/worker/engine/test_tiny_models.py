@@ -115,7 +115,9 @@ def test_error_rates(engine_without_vad: RecognitionEngine, kind: Literal["clean
 def test_a_conversation_is_cut_at_its_pauses(engine: RecognitionEngine, name: str) -> None:
     """2pass with VAD: one final a sentence, partials before each, few errors, times in order."""
     with wave.open(str(DATA / name)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16).astype(np.float32) / 32768
+        samples = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16).astype(np.float32) / np.float32(
+            32768
+        )
     truth = json.loads((DATA / "texts.json").read_text(encoding="utf-8"))[name]
     (events,) = hear(engine, Mode.TWO_PASS, [samples])
     finals = [event for event in events if isinstance(event, Final)]

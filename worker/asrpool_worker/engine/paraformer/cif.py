@@ -15,7 +15,7 @@ from torch import Tensor
 def token_shares(alphas: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """Which share of which frame each token takes.
 
-    alphas (B, T) → shares (B, U, T), token counts (B,) int64, remainder shares (B, T); U is the most tokens of a row,
+    alphas (B, T) float32, since half precision cannot add up many of them → shares (B, U, T), token counts (B,) int64, remainder shares (B, T); U is the most tokens of a row,
     at least 1 so that no tensor is empty.
     """
     ends = torch.cumsum(alphas.double(), dim=1).to(alphas.dtype) / threshold

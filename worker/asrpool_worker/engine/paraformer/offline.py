@@ -27,11 +27,11 @@ class OfflinePass(nn.Module):
         """
         encoded, _ = self.model.encoder(frames, frame_mask, None, None)
         alphas = self.model.predictor(encoded * frame_mask[..., None]) * frame_mask
-        alphas = torch.cat((alphas, torch.zeros_like(alphas[:, :1])), dim=1) + tail_mask * self.dims.cif_tail
+        alphas = (torch.cat((alphas, torch.zeros_like(alphas[:, :1])), dim=1) + tail_mask * self.dims.cif_tail).float()
         hidden = torch.cat((encoded, torch.zeros_like(encoded[:, :1])), dim=1)
         hidden = hidden * (1.0 - tail_mask)[..., None]
         shares, counts, _ = token_shares(alphas, self.dims.cif_threshold)
         numbers = torch.arange(shares.shape[1], device=counts.device)
         token_mask = (numbers[None, :] < counts[:, None]).to(frames.dtype)
-        logits, _ = self.model.decoder(shares @ hidden, token_mask, encoded, frame_mask, None)
+        logits, _ = self.model.decoder(shares.to(frames.dtype) @ hidden, token_mask, encoded, frame_mask, None)
         return logits.argmax(dim=-1), counts, alphas

@@ -61,13 +61,13 @@ class StreamingStep(nn.Module):
         encoded, new_keys = self.model.encoder(frames, frame_mask, keys, key_mask)
 
         alphas = self.model.predictor(encoded * frame_mask[..., None]) * alpha_mask
-        alphas = torch.cat((cif_alpha[:, None], alphas, tail[:, None]), dim=1)
+        alphas = torch.cat((cif_alpha[:, None], alphas, tail[:, None]), dim=1).float()
         hidden = torch.cat((cif_hidden[:, None], encoded, torch.zeros_like(cif_hidden)[:, None]), dim=1)
         shares, counts, left = token_shares(alphas, self.dims.cif_threshold)
         new_cif_alpha = left.sum(dim=1)
-        new_cif_hidden = (left[:, None, :] @ hidden).squeeze(1) / torch.clamp(new_cif_alpha, min=1e-20)[:, None]
+        new_cif_hidden = (left[:, None, :] @ hidden.float()).squeeze(1) / torch.clamp(new_cif_alpha, min=1e-20)[:, None]
 
-        embeds = shares @ hidden
+        embeds = shares.to(frames.dtype) @ hidden
         numbers = torch.arange(embeds.shape[1], device=counts.device)
         token_mask = (numbers[None, :] < counts[:, None]).to(frames.dtype)
         memory = torch.cat((memory_past, encoded), dim=1)
@@ -83,8 +83,8 @@ class StreamingStep(nn.Module):
             logits.argmax(dim=-1),
             counts,
             new_keys,
-            new_cif_hidden,
-            new_cif_alpha,
+            new_cif_hidden.to(frames.dtype),
+            new_cif_alpha.to(frames.dtype),
             seen.gather(2, index),
             new_memory_past,
         )

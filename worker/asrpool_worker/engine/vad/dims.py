@@ -63,6 +63,7 @@ def read_vad(model: ModelDir) -> tuple[VadDims, EndpointTimes]:
             max_segment_ms=int(post.get("max_single_segment_time", 60_000)),
             speech_margin=float(post.get("speech_noise_thres", 0.6)),
         )
+        ratio = float(post.get("speech_2_noise_ratio", 1.0))
         right, limits = (
             int(encoder["rorder"]),
             (float(post.get("snr_thres", -100)), float(post.get("decibel_thres", -100))),
@@ -71,8 +72,10 @@ def read_vad(model: ModelDir) -> tuple[VadDims, EndpointTimes]:
         raise ModelError(f"{where}: encoder_conf or model_conf is incomplete ({error!r})") from error
     if right:
         raise ModelError(f"{where}: encoder_conf.rorder must be 0: a network that looks ahead cannot stream")
-    if max(limits) > IGNORED_DECIBELS:
-        raise ModelError(f"{where}: model_conf.snr_thres and decibel_thres above {IGNORED_DECIBELS} are not served")
+    if max(limits) > IGNORED_DECIBELS or ratio != 1.0:
+        raise ModelError(
+            f"{where}: model_conf.snr_thres or decibel_thres above {IGNORED_DECIBELS}, or speech_2_noise_ratio other than 1, is not served"
+        )
     if model.frontend.lfr_n * model.frontend.frame_shift_samples != times.frame_ms * 16:
         raise ModelError(f"{where}: model_conf.frame_in_ms does not match frontend_conf")
     return dims, times
