@@ -116,7 +116,7 @@ def status(settings: Settings) -> list[ComponentStatus]:
     return [first, *parts]
 
 
-def stop_component(settings: Settings, name: str, grace_seconds: float = 10.0) -> None:
+def stop_component(settings: Settings, name: str, grace_seconds: float = 3.0) -> None:
     """Take one component down until `start_component` or `up`; returns when its process is gone."""
     node = _running_node(settings)
     _component(settings, name)
