@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from asrpool_operator.api import ASRPool
@@ -35,6 +36,20 @@ _ROUTE = "HTTPRoute"
 """The one kind that cannot be watched like the others: not every cluster has it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A pool as its spec asks for it: what was read, and every object that follows from it."""
+
+    pool: ASRPool
+    rendered: Sequence[Manifest]
+    digest: str
+
+    @classmethod
+    def of(cls, pool: ASRPool, rendered: Sequence[Manifest]) -> Wanted:
+        """With the digest of what was rendered."""
+        return cls(pool, rendered, digest_of(rendered))
+
+
 class ObjectKeeper:
     """Keeps one pool's objects; remembers what it applied last and the admin token in use."""
 
@@ -51,13 +66,13 @@ class ObjectKeeper:
             self._token = await ensure_token(self._cluster, pool, None)
         return self._token
 
-    async def keep(self, pool: ASRPool, rendered: Sequence[Manifest], replicas: int, now: float) -> tuple[str, ...]:
+    async def keep(self, wanted: Wanted, replicas: int, now: float) -> tuple[str, ...]:
         """Apply where needed; a new Deployment starts with `replicas`. Returns what the API server refused, in words.
 
         Raises `PoolGoneError`, and `ClusterUnavailableError` where going on now makes no sense.
         """
+        pool, rendered, digest = wanted.pool, wanted.rendered, wanted.digest
         present = self._present(pool)
-        digest = digest_of(rendered)
         reason = why_apply(self._applied, digest, present, set(WATCHED_KINDS), now)
         if not reason:
             return self._problems

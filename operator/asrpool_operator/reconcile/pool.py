@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asrpool_operator.api import ASRPool, parse
+from asrpool_operator.api import parse
 from asrpool_operator.cluster.fence import FencedCluster
 from asrpool_operator.cluster.protocol import Manifest, PoolView
 from asrpool_operator.errors import ClusterUnavailableError, SpecError
@@ -20,7 +20,7 @@ from asrpool_operator.plan import plan
 from asrpool_operator.policy.decide import decide
 from asrpool_operator.policy.decision import Decision, Memory
 from asrpool_operator.reconcile.act import Actor
-from asrpool_operator.reconcile.objects import ObjectKeeper
+from asrpool_operator.reconcile.objects import ObjectKeeper, Wanted
 from asrpool_operator.reconcile.observe import Observation, Observer
 from asrpool_operator.reconcile.report import Reporter, with_refusals
 from asrpool_operator.render import Defaults, render
@@ -53,11 +53,13 @@ class PoolReconciler:
         self._actor = Actor(parts.cluster, parts.ports, self._observer)
         self._reporter = Reporter(parts.cluster, parts.identity, body)
         self._has_been_live = False
+        self._wanted: Wanted | None = None
 
     async def tick(self, body: Manifest) -> None:
         """Raises `PoolGoneError`, `NotLeaderError`, `SpecError` or a `ClusterError`."""
         now = self._parts.clock()
-        pool, rendered = await self._read(body, now)
+        wanted = await self._read(body, now)
+        pool = wanted.pool
         self._has_been_live = self._has_been_live or self._parts.view.live
         if not self._has_been_live:
             # Deciding on a view that never listed would take "no pods" for a fact.
@@ -69,23 +71,26 @@ class PoolReconciler:
         self._measure(observation, decision)
         if not self._parts.view.live:
             raise ClusterUnavailableError("the API server does not answer; gateway and workers go on without it")
-        refused = await self._objects.keep(pool, rendered, decision.replicas, now)
+        refused = await self._objects.keep(wanted, decision.replicas, now)
         await self._actor.do(plan(observation.snapshot, decision), observation.snapshot, token)
         previous = self._reporter.previous
         said = report(pool.spec, observation.snapshot, decision, previous, now)
         said = with_refusals(said, refused, previous, pool.metadata.generation, now)
         await self._reporter.report(body, said, now)
 
-    async def _read(self, body: Manifest, now: float) -> tuple[ASRPool, list[Manifest]]:
+    async def _read(self, body: Manifest, now: float) -> Wanted:
+        generation = int(body["metadata"].get("generation", 0))
+        if self._wanted is not None and self._wanted.pool.metadata.generation == generation:
+            return self._wanted  # reading and rendering anew each second would be most of a quiet pool's cost
         try:
             pool = parse(body)
-            return pool, render(pool, self._parts.defaults)
+            self._wanted = Wanted.of(pool, render(pool, self._parts.defaults))
         except SpecError as error:
             # The CRD refuses what cannot work; this one was stored under an older CRD. Its pods stay as they are.
-            generation = int(body["metadata"].get("generation", 1))
             said = report_invalid(str(error), self._reporter.previous, generation, now)
             await self._reporter.report(body, said, now)
             raise
+        return self._wanted
 
     def _measure(self, observation: Observation, decision: Decision) -> None:
         snapshot, metrics = observation.snapshot, self._parts.metrics
