@@ -208,7 +208,7 @@ class Scaling(Group):
     target_utilization: float = Field(default=1.0, ge=0.1, le=1)
     """The share of a pod's capacity that is reckoned with; what chance may add is kept free on top of it anyway."""
     buffer: Annotated[
-        Annotated[int, Field(ge=0)] | Annotated[str, StringConstraints(pattern=BUFFER_PATTERN)],
+        Annotated[int, Field(ge=0, strict=True)] | Annotated[str, StringConstraints(pattern=BUFFER_PATTERN)],
         Field(json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": BUFFER_PATTERN, "minimum": 0}),
     ] = 0
     """Room kept free on top of what is expected: a number of sessions, or a share of the demand as `20%`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from asrpool_operator.api.base import Group, Rule
 
@@ -26,7 +26,7 @@ class Sessions(Group):
         ),
     )
 
-    per_pod: Annotated[int | Literal["auto"], Field(json_schema_extra={"x-kubernetes-int-or-string": True})] = 20
+    per_pod: Annotated[StrictInt | Literal["auto"], Field(json_schema_extra={"x-kubernetes-int-or-string": True})] = 20
     """Live streams that one pod admits, or `auto` to have it measured."""
     max_seconds: int = Field(default=14_400, ge=1, le=604_800)
     """A stream that lasts longer is ended by its worker, with a reason."""
