@@ -1,0 +1,137 @@
+"""`asrpool stream` against the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+
+import pytest
+
+from asrpool.main import main
+from tests.worker.fakes import FakeEngine
+from tests.worker.server.running import SECOND, Running, running
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def two_seconds(tmp_path: Path) -> Path:
+    """A WAV file of which the engine of the tests makes three characters."""
+    path = tmp_path / "two.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(SECOND * 2)
+    return path
+
+
+async def command(server: Running, *arguments: str) -> int:
+    return await asyncio.to_thread(main, ["stream", "--url", server.url, *arguments])
+
+
+async def test_partials_come_while_it_plays_and_the_final_last(
+    two_seconds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running() as server:
+        began = time.monotonic()
+        assert await command(server, str(two_seconds), "--device-id", "me") == 0
+        assert time.monotonic() - began >= 1.9, "in real time unless told otherwise"
+    assert capsys.readouterr().out.splitlines() == ["# pod pod-1, session me", "… 一", "… 一一", "… 一一一", "一一一"]
+
+
+async def test_json_is_what_the_server_said_a_line_each(two_seconds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with running() as server:
+        assert await command(server, str(two_seconds), "--json", "--speed", "max", "--mode", "online") == 0
+    opened, *messages = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert opened["pod"] == "pod-1"
+    assert [message.get("text") for message in messages] == ["一", "一", "一", None]
+    assert messages[-1]["is_end"] is True
+
+
+async def piped(server: Running, data: bytes, *arguments: str) -> tuple[int, str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "cli")}
+    handle = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "asrpool.main", "stream", "-", "--url", server.url, "--speed", "max", *arguments),
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    stdout, _ = await asyncio.wait_for(handle.communicate(data), 20)
+    assert handle.returncode is not None
+    return handle.returncode, stdout.decode()
+
+
+async def test_stdin_may_be_raw_samples_or_a_wav_file(two_seconds: Path) -> None:
+    wav = await asyncio.to_thread(two_seconds.read_bytes)
+    async with running() as server:
+        for data in (SECOND * 2 + b"\1", wav):
+            status, told = await piped(server, data)
+            assert status == 0
+            assert told.splitlines()[-1] == "一一一"
+        status, told = await piped(server, SECOND, "--rate", "8000")
+        assert told.splitlines()[-1] == "一一一"
+
+
+async def test_a_refusal_is_status_1_with_the_servers_words(
+    two_seconds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(capacity=1) as server, server.connect():
+        assert await command(server, str(two_seconds)) == 1
+    assert "refused with HTTP 503: the worker has as many sessions as it may hold" in capsys.readouterr().err
+
+
+async def test_a_cut_stream_is_status_1_with_the_reason(two_seconds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with running() as server:
+        streaming = asyncio.create_task(command(server, str(two_seconds)))
+        await server.engine.until_opened(1)
+        server.public.end_streams("the worker had to end")
+        assert await streaming == 1
+    assert "the server ended the stream: the worker had to end" in capsys.readouterr().err
+
+
+async def test_an_error_message_is_status_1(two_seconds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with running(engine=FakeEngine(frozenset())) as server:
+        assert await command(server, str(two_seconds)) == 1
+    assert "needs a model that is not loaded here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["/nowhere.wav"], "cannot read /nowhere.wav"),
+        (["{file}", "--url", "http//x"], "--url http//x"),
+    ],
+)
+def test_wrong_usage_is_status_2(
+    two_seconds: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["stream", *(argument.format(file=two_seconds) for argument in arguments)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [["--speed", "0"], ["--speed", "fast"], ["--chunk-ms", "0"], ["--mode", "3pass"], []])
+def test_wrong_flags_are_status_2(flags: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stream", *flags])
+    assert ended.value.code == 2
+
+
+def test_a_server_that_is_not_there_is_status_1(two_seconds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stream", str(two_seconds), "--url", "ws://127.0.0.1:9"]) == 1
+    assert "cannot connect to ws://127.0.0.1:9" in capsys.readouterr().err
+
+
+def test_help_names_every_command_without_reading_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().out
+    assert all(name in told for name in ("stream", "load", "plan"))
