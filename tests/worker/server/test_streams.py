@@ -267,3 +267,40 @@ async def test_options_that_the_engine_refuses_are_told_to_the_client() -> None:
         await say(socket, mode="online", chunk_size=[0, 1, 30])
         await socket.send(SECOND)
         assert (await hear(socket))["error"] == "this model cannot look so far ahead"
+
+
+async def test_a_defect_ends_its_own_stream_with_1011_and_nothing_else() -> None:
+    async with running() as server, server.connect() as good, server.connect() as bad:
+        await say(good, mode="online")
+        await say(bad, mode="online")
+        await bad.send(bytes(2))
+        await server.engine.until_opened(1)
+
+        def fail(_samples: object, _arrived: float) -> None:
+            raise ZeroDivisionError
+
+        server.engine.opened[0].feed = fail  # type: ignore[method-assign, assignment]
+        await bad.send(SECOND)
+        assert "the worker failed on this stream" in (await hear(bad))["error"]
+        with pytest.raises(ConnectionClosed) as closed:
+            await bad.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1011
+        await good.send(SECOND)
+        assert (await hear(good))["text"] == "一"
+        assert len(server.engine.open_streams) == 1
+
+
+async def test_a_client_that_is_gone_before_the_upgrade_leaves_its_place() -> None:
+    async with running(capacity=1) as server:
+        for _ in range(5):
+            _reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1].strip("/")))
+            writer.write(
+                b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            writer.transport.abort()
+        await asyncio.sleep(0.2)
+        await server.until_empty()
+        async with server.connect():
+            pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse, Response
 
 from asrpool_worker.server.admission import Place, Refused
@@ -89,6 +89,8 @@ class PublicPort:
                 result = await stream.run()
             finally:
                 self._streams.discard(stream)
+        except WebSocketDisconnect:
+            result = "client_gone"  # between its request and our answer
         finally:
             seconds = worker.release(place, result, time.monotonic())
             log.info(

@@ -12,7 +12,8 @@ import contextlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ParamSpec
 
 from fastapi import WebSocket, WebSocketDisconnect
 
@@ -20,10 +21,12 @@ from asrpool_worker.engine.messages import Ended, Engine, Event, Failed, Stream
 from asrpool_worker.errors import OptionError, ServerError
 from asrpool_worker.server.worker import Worker
 from asrpool_worker.session.commands import Close, Command, Feed, Finish, Open, Reply
-from asrpool_worker.session.errors import CLOSE_SERVER_ERROR
+from asrpool_worker.session.errors import CLOSE_POLICY, CLOSE_SERVER_ERROR
 from asrpool_worker.session.funasr import FunasrSession
 
 log = logging.getLogger(__name__)
+
+Asked = ParamSpec("Asked")
 
 _BACKLOG_LOOK_SECONDS = 0.05
 _MAX_REASON_BYTES = 120  # a close frame carries 123 bytes after its code
@@ -79,9 +82,9 @@ class LiveStream:
                 return
             text = message.get("text")
             if text is not None:
-                self._do(self._session.text(text, now))
+                self._act(self._session.text, text, now)
             else:
-                self._do(self._session.binary(message["bytes"], now))
+                self._act(self._session.binary, message["bytes"], now)
 
     async def _until_input_is_wanted(self) -> None:
         if self._too_far_ahead():
@@ -121,7 +124,15 @@ class LiveStream:
             self._stream = None
         now = self._loop.time()
         self._worker.observe(event, now)
-        self._do(self._session.event(event, now))
+        self._act(self._session.event, event, now)
+
+    def _act(self, ask: Callable[Asked, Sequence[Command]], *given: Asked.args, **named: Asked.kwargs) -> None:
+        """Do what the session answers. A defect, ours or the engine's, ends this stream only, and its client is told."""
+        try:
+            self._do(ask(*given, **named))
+        except Exception:
+            log.exception("a defect ended a stream", extra={"session": self._id})
+            self.end("the worker failed on this stream; its log says why", CLOSE_SERVER_ERROR, "server_error")
 
     def _do(self, commands: Sequence[Command]) -> None:
         for command in commands:
@@ -159,6 +170,7 @@ class LiveStream:
     def _abort(self, why: str) -> None:
         self._result = "slow_reader"
         log.info("connection aborted: %s", why, extra={"session": self._id, "result": self._result})
+        self._session.fail(why, CLOSE_POLICY, self._result)  # nothing more comes of it; its words would not be read
         self._drop_engine_stream()
         self._socket.scope["state"]["abort"]()
 
@@ -180,7 +192,7 @@ class LiveStream:
 
     def _on_time(self) -> None:
         self._timer = None
-        self._do(self._session.tick(self._loop.time()))
+        self._act(self._session.tick, self._loop.time())
 
 
 def _shortened(reason: str) -> str:
