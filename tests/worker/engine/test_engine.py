@@ -438,7 +438,6 @@ class TestStart:
         [
             ({"engine": "tensorrt"}, "tensorrt"),
             ({"online": None, "offline": None}, "no recogniser"),
-            ({"punc": "ct-punc"}, "punctuation"),
             ({"dtype": "float16"}, "float16"),
             ({"threads": 0}, "at least 1"),
         ],
@@ -448,6 +447,10 @@ class TestStart:
         config = {"online": "somewhere"} | change
         with pytest.raises(SettingsError, match=words):
             build_engine(EngineConfig(**config))
+
+    def test_punctuation_is_said_to_be_missing(self, caplog: pytest.LogCaptureFixture) -> None:
+        build_engine(EngineConfig(online="somewhere", punc="ct-punc"))
+        assert "ct-punc is not loaded" in caplog.text
 
     def test_an_unusable_device_is_named(self, random_online: Path) -> None:
         for engine in ("onnx", "torch"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from asrpool_worker.engine.scheduler import Stage
 from asrpool_worker.engine.vad.dims import read_vad
 from asrpool_worker.errors import ModelError, SettingsError
 
+logger = logging.getLogger(__name__)
 Loaded = TypeVar("Loaded")
 WARM_UP_FRAMES = 20
 
@@ -30,7 +32,7 @@ WARM_UP_FRAMES = 20
 class EngineConfig:
     """Settings of the engine. Models are paths of FunASR directories or names on `hub`; None where not wanted.
 
-    `punc` is accepted for the settings' sake and refused until punctuation is served. `threads` are those of the model
+    `punc` is not loaded until punctuation is served; a warning says so. `threads` are those of the model
     library; `max_rows` bounds a batch of the streaming model (VAD batches may be larger, second passes smaller).
     """
 
@@ -57,7 +59,7 @@ def build_engine(config: EngineConfig, observer: EngineObserver | None = None) -
     if config.online is None and config.offline is None:
         raise SettingsError("no recogniser: give an online model, an offline model, or both")
     if config.punc is not None:
-        raise SettingsError("punctuation models are not served yet; leave the setting empty")
+        logger.warning("punctuation is not served yet: %s is not loaded, texts come without it", config.punc)
     if config.engine == "onnx" and config.dtype != "float32":
         raise SettingsError(f"dtype {config.dtype} is for the torch engine; onnx graphs carry their own type")
     if min(config.threads, config.max_rows, config.max_offline_rows) < 1:
