@@ -33,6 +33,8 @@ def _tell(text: str) -> None:
 
 def _resource(text: str) -> tuple[str, int]:
     name, _, count = text.partition("=")
+    if not count.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=COUNT, as in nvidia.com/gpu=4")
     return name, int(count)
 
 
@@ -147,7 +149,7 @@ def run(arguments: argparse.Namespace) -> int:
         case "status":
             return _status(_cluster(arguments, settings), arguments.json)
         case "kubeconfig":
-            _say(str(settings.kubeconfig))
+            _say(str(_cluster(arguments, settings).kubeconfig_path))
         case "bin":
             _say(str(ensure_binaries(_tell, arguments.program)))
         case "images":

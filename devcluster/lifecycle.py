@@ -258,13 +258,17 @@ def _lock(settings: Settings) -> Iterator[None]:
     """One `up` or `down` of a cluster at a time. The file lies beside the state folder, which `down` removes."""
     settings.state.parent.mkdir(parents=True, exist_ok=True)
     path = settings.state.with_name(settings.state.name + ".lock")
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            if not settings.state.exists():
-                path.unlink(missing_ok=True)
+    while True:
+        with path.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not path.exists() or not path.samefile(f"/proc/self/fd/{handle.fileno()}"):
+                continue  # A `down` that held it took the file away: what we hold excludes nobody.
+            try:
+                yield
+            finally:
+                if not settings.state.exists():
+                    path.unlink(missing_ok=True)
+            return
 
 
 def status_document(settings: Settings) -> dict[str, Any]:
