@@ -27,6 +27,7 @@ from asrpool_worker.server.admission import Admission
 from asrpool_worker.server.agent import agent_line, start_agent
 from asrpool_worker.server.app import PublicPort
 from asrpool_worker.server.connection import PING_SECONDS, StreamConnection
+from asrpool_worker.server.gpu import gpu_collector
 from asrpool_worker.server.worker import StreamBounds, Worker
 from asrpool_worker.session.funasr import Limits
 from asrpool_worker.settings import Settings
@@ -53,6 +54,9 @@ async def serve(settings: Settings, build_engine: EngineBuilder) -> None:
         bounds=StreamBounds(write_seconds=settings.write_seconds),
         model_names=tuple(Path(model).name for model in (settings.online, settings.offline) if model),
     )
+    gpu = gpu_collector(settings.device)
+    if gpu is not None:
+        worker.metrics.registry.register(gpu)
     public = PublicPort(worker)
     admin = AdminPort(worker, settings.admin_token)
     admin_host = settings.host if settings.admin_token else _LOOPBACK
