@@ -2,7 +2,7 @@
 
 A pod whose percentile passes the target is hot: it takes no newcomers until it is well back under it (hysteresis). What
 it carried when it became hot is more than a pod can hold, so the pool's sessions per pod are lowered below that, and
-learnt again upwards, a step a window, while pods that are about full stay cool. Live sessions do not change by this,
+learnt again upwards, step by step, while pods that are about full stay cool. Live sessions do not change by this,
 so a latency that stays high cannot compound.
 """
 
@@ -26,6 +26,8 @@ RAISE_BY = 0.05
 """Share of the configured capacity that one step upwards adds."""
 FULL_SHARE = 0.75
 """A pod at this share of the learnt capacity shows what such a load does."""
+RELEARN_WINDOWS = 10
+"""Windows between two steps upwards: each may go too far, and then pods are hot for about a window."""
 PROBE_SECONDS = 600.0
 """After so long without a hot pod the capacity is tried upwards even if no pod is that full."""
 
@@ -39,7 +41,6 @@ class LatencyVerdict:
     worst_ms: float | None
     learnt: float | None
     learnt_unix_seconds: float | None
-    lowered: bool = False
 
 
 def judge_latency(spec: ASRPoolSpec, view: View, memory: Memory) -> LatencyVerdict:
@@ -63,18 +64,14 @@ def judge_latency(spec: ASRPoolSpec, view: View, memory: Memory) -> LatencyVerdi
     worst = max(values, default=None)
     learnt = min(memory.learnt_sessions_per_pod or configured, configured)
     since = memory.learnt_unix_seconds
-    settled = since is None or view.now - since >= latency.window_seconds
-    lowered = False
-    if settled and hot:
-        carried = [measured[name][0].active for name in hot if name in measured]
-        bearable = max(1.0, LOWER_TO * min(carried)) if any(carried) else learnt
-        if bearable < learnt:
-            learnt, since, lowered = bearable, view.now, True
-    elif settled and learnt < configured and (_full_and_cool(measured, learnt, latency) or _long_cool(since, view.now)):
+    bearable = _bearable(hot, measured, memory)
+    if bearable is not None and bearable < learnt:
+        learnt, since = bearable, view.now
+    elif learnt < configured and not hot and _may_try_more(measured, learnt, latency, since, view.now):
         learnt, since = min(configured, learnt + max(0.5, RAISE_BY * configured)), view.now
     if learnt >= configured:
-        return LatencyVerdict(hot, configured, worst, None, since if hot else None)
-    return LatencyVerdict(hot, learnt, worst, learnt, since, lowered)
+        return LatencyVerdict(hot, configured, worst, None, None)
+    return LatencyVerdict(hot, learnt, worst, learnt, since)
 
 
 def admitted_sessions(view: View, verdict: LatencyVerdict) -> dict[str, int]:
@@ -106,12 +103,33 @@ def _is_hot(milliseconds: float | None, was_hot: bool, answered: bool, latency: 
     return milliseconds > latency.milliseconds * (COOL_SHARE if was_hot else 1.0)
 
 
-def _full_and_cool(measured: dict[str, tuple[WorkerStatus, float | None]], learnt: float, latency: Latency) -> bool:
-    return any(
+def _bearable(
+    hot: tuple[str, ...], measured: dict[str, tuple[WorkerStatus, float | None]], memory: Memory
+) -> float | None:
+    """Sessions that a pod can bear, from pods that have just become hot.
+
+    Only then does the number of sessions belong to the latency: later they end while the percentile still looks back.
+    """
+    carried = [
+        measured[name][0].active
+        for name in hot
+        if name in measured and name not in memory.hot_pods and measured[name][0].active > 0
+    ]
+    return max(1.0, LOWER_TO * min(carried)) if carried else None
+
+
+def _may_try_more(
+    measured: dict[str, tuple[WorkerStatus, float | None]],
+    learnt: float,
+    latency: Latency,
+    since: float | None,
+    now: float,
+) -> bool:
+    """Whether it is time for a step upwards: pods that are about full stay cool, or nothing was hot for long."""
+    if since is None or now - since < RELEARN_WINDOWS * latency.window_seconds:
+        return False
+    full_and_cool = any(
         value is not None and value < RELEARN_SHARE * latency.milliseconds and status.active >= FULL_SHARE * learnt
         for status, value in measured.values()
     )
-
-
-def _long_cool(since: float | None, now: float) -> bool:
-    return since is not None and now - since >= PROBE_SECONDS
+    return full_and_cool or now - since >= PROBE_SECONDS

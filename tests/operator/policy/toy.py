@@ -8,6 +8,7 @@ newcomers: so each drain and each removal races with arrivals, as it does in a c
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from asrpool_operator.api import ASRPoolSpec, Balance
@@ -51,6 +52,8 @@ class Pod:
 class ToyPool:
     spec: ASRPoolSpec
     start_seconds: float = 5.0
+    latency_ms: Callable[[int], float] = lambda _sessions: 100.0
+    """How slow a pod is with so many sessions."""
     now: float = 1_000_000.0
     replicas: int = 0
     pods: list[Pod] = field(default_factory=list)
@@ -130,6 +133,8 @@ class ToyPool:
             configured_capacity=pod.capacity,
             draining=pod.draining,
             ages_seconds=tuple(self.now - (session.started or self.now) for session in pod.sessions),
+            partial_ms=self.latency_ms(len(pod.sessions)),
+            latency_samples=10 * len(pod.sessions),
             ended_count=ended,
             ended_seconds_sum=seconds,
             ended_seconds_sq_sum=squares,
