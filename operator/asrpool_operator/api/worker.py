@@ -53,7 +53,6 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
-    INT8 = "int8"
 
 
 class PullPolicy(StrEnum):
@@ -142,10 +141,8 @@ class ModelCache(Group):
 class Batching(Group):
     """How live streams are put together into one model step."""
 
-    max_batch: int = Field(default=64, ge=1, le=4096)
+    max_batch: int = Field(default=64, ge=1, le=1024)
     """The most streams in one step."""
-    max_wait_milliseconds: int = Field(default=20, ge=0, le=1000)
-    """The longest that a ready chunk waits for others."""
 
 
 class Worker(Group):

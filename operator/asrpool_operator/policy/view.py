@@ -103,7 +103,7 @@ class View:
         if not self.mixed:
             return False
         newest = max(self._standing, key=lambda worker: worker.created_unix_seconds).template_hash
-        return any(worker.phase is not PodPhase.FAILING for worker in self._standing if worker.template_hash == newest)
+        return not all(_hopeless(worker) for worker in self._standing if worker.template_hash == newest)
 
     @cached_property
     def failing_alone(self) -> int:
@@ -188,3 +188,9 @@ class View:
             )
         ]
         return tuple(names if self.gateway_known else [*names, "gateway"])
+
+
+def _hopeless(worker: WorkerSnapshot) -> bool:
+    """Whether waiting for this pod is no reason to hold on to others: a node that one of them frees may be what it needs."""
+    no_node = worker.phase is PodPhase.UNSCHEDULED and worker.problem != ""
+    return no_node or worker.phase is PodPhase.FAILING

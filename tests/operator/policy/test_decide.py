@@ -114,6 +114,16 @@ CASES = {
     "ARolloutThatIsStuckIsScaledInAmongTheOldPods": Case(
         pool(ready("a", 1), ready("b", 0), failing("c", template_hash="t2"), replicas=2), 2, drain=("b",)
     ),
+    "ARolloutThatFindsNoNodeIsScaledInToFreeOne": Case(
+        pool(
+            ready("a", 1),
+            ready("b", 0),
+            coming("c", PodPhase.UNSCHEDULED, template_hash="t2", problem="Unschedulable: no GPU is free"),
+            replicas=2,
+        ),
+        2,
+        drain=("b",),
+    ),
     "StreamsOfLeavingPodsWillWantRoom": Case(
         pool(ready("a", 0), ready("b", 0), ready("old", 8, phase=PodPhase.TERMINATING)), 2
     ),
