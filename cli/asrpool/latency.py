@@ -4,18 +4,21 @@ Final: from sending the end of an utterance to its last final.
 
 Partial: from sending the frame that completes the chunk in which the partial's last character stands, to the partial. A
 partial does not say which chunk it came from. With a second pass the final does: its time stamps say when that character
-was spoken, and the model reads it with the first whole stride that has the look-ahead behind it. Should the partial be
-there before that frame was sent, the stride before it is taken. In mode `online` there are no time stamps: the last whole
+was spoken, and the model reads it with the first whole stride that has the look-ahead behind it. A stamp is not exact:
+one within four frames of a stride's end is counted to the next. Should the partial be there before that stride was
+sent, the last one sent before it is taken. In mode `online` there are no time stamps: the last whole
 stride sent before the partial is taken, so waits of more than a stride show up in the final's latency only.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 FRAME_MS = 60
+STAMP_FRAMES = 4
 
 
 class SentClock:
@@ -76,7 +79,8 @@ def _stride_of(spoken_ms: float, chunk_size: tuple[int, int, int], begin_ms: flo
     """The audio needed to read what was spoken until `spoken_ms`."""
     _, stride, ahead = chunk_size
     stride_ms = stride * FRAME_MS
-    strides = max(1, -(-(spoken_ms + ahead * FRAME_MS - begin_ms) // stride_ms))
+    needed_ms = spoken_ms + (ahead + STAMP_FRAMES) * FRAME_MS - begin_ms
+    strides = max(1, math.ceil(needed_ms / stride_ms))
     return begin_ms + strides * stride_ms
 
 

@@ -43,9 +43,10 @@ def test_strides_are_counted_from_the_utterances_begin() -> None:
 @pytest.mark.parametrize(
     ("spoken_ms", "at", "latency"),
     [
-        pytest.param(200, 0.65, 0.05, id="in the first stride, with its look-ahead"),
+        pytest.param(50, 0.65, 0.05, id="in the first stride, with its look-ahead"),
+        pytest.param(200, 1.25, 0.05, id="too near to the first stride's end to tell: the second"),
         pytest.param(400, 1.25, 0.05, id="its look-ahead ends in the second stride"),
-        pytest.param(200, 1.3, 0.7, id="late by more than a stride: seen, where a partial alone cannot tell"),
+        pytest.param(50, 1.3, 0.7, id="late by more than a stride: seen, where a partial alone cannot tell"),
         pytest.param(2_900, 2.45, 0.05, id="there before its stride was sent: judged by the stride before"),
     ],
 )
@@ -55,5 +56,5 @@ def test_the_finals_times_say_which_stride_was_needed(spoken_ms: float, at: floa
 
 
 def test_more_characters_than_times_fall_back_to_the_last_time() -> None:
-    found = partial_latencies([HeardPartial(0.7, 5)], real_time(3_000), CHUNK, token_ends_ms=[100, 200])
+    found = partial_latencies([HeardPartial(0.7, 5)], real_time(3_000), CHUNK, token_ends_ms=[40, 50])
     assert found == pytest.approx([0.1])
