@@ -1,8 +1,8 @@
 """A worker pod's JSON turned into the snapshot's words. Pure.
 
 The one judgement made here is FAILING: a pod that will not come by waiting. A container that cannot be made or pulled
-fails at once; one that ran and ended fails when it did not live long, since a worker that was killed after hours
-deserves the benefit of a restart.
+fails at once. One that ran and ended has its first restart free (it was killed, or out of luck; it is back in seconds,
+sooner than a pod in its place), and fails when it then does not live long.
 """
 
 from __future__ import annotations
@@ -97,16 +97,18 @@ def _hopeless(container: dict[str, Any]) -> str:
     if waiting.get("reason") in _HOPELESS_WAITS:
         # The back-off's own message only says that it backs off; the container's last words say why.
         return _sentence(waiting["reason"], _ending(before) or waiting.get("message"))
-    if ended.get("exitCode"):
+    restarts = int(container.get("restartCount") or 0)
+    if restarts >= 1 and ended.get("exitCode") and _lived_seconds(ended) < _SHORT_LIFE_SECONDS:
         return _ending(ended)
-    if "running" in state and before.get("exitCode") and _lived_seconds(before) < _SHORT_LIFE_SECONDS:
+    if restarts > 1 and before.get("exitCode") and _lived_seconds(before) < _SHORT_LIFE_SECONDS:
         return _ending(before)
     return ""
 
 
 def _last_words(state: dict[str, Any]) -> str:
     for container in _containers(state):
-        words = _ending((container.get("lastState") or {}).get("terminated") or {})
+        now, before = container.get("state") or {}, container.get("lastState") or {}
+        words = _ending(now.get("terminated") or {}) or _ending(before.get("terminated") or {})
         if words:
             return words
     return ""
