@@ -74,3 +74,22 @@ def test_the_example_and_the_short_name(server: Cluster) -> None:
 @pytest.mark.parametrize("path", ["", ".spec.scaling", ".spec.scaling.latency.milliseconds", ".status.lastDecision"])
 def test_kubectl_explain(server: Cluster, path: str) -> None:
     assert "<empty>" not in server.kubectl("explain", f"asrpool{path}").replace("\n\n", "\n")
+
+
+def test_kubectl_scale_sets_the_floor(server: Cluster) -> None:
+    """`kubectl scale` is a wish for at least so many pods; beyond maxReplicas it is refused like any other edit."""
+    pool = json.loads(
+        tried(server, {"models": MODELS, "scaling": {"minReplicas": 0, "maxReplicas": 3, "paused": True}})
+    )
+    pool["metadata"] = {"name": "scaled", "namespace": NAMESPACE}
+    server.kubectl("create", "-f", "-", input_text=json.dumps(pool))
+    try:
+        server.kubectl("-n", NAMESPACE, "scale", "asrp/scaled", "--replicas=2")
+        assert (
+            server.kubectl("-n", NAMESPACE, "get", "asrp/scaled", "-o", "jsonpath={.spec.scaling.minReplicas}") == "2"
+        )
+
+        with pytest.raises(ComponentError, match="minReplicas must not be greater than maxReplicas"):
+            server.kubectl("-n", NAMESPACE, "scale", "asrp/scaled", "--replicas=4")
+    finally:
+        server.kubectl("-n", NAMESPACE, "delete", "asrp/scaled", "--wait=false")

@@ -102,7 +102,8 @@ RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
         pytest.param(
             pod(
                 container={
-                    "state": ended(1, '{"message": "listening"}\n{"level": "critical", "message": "no tokens"}\n')
+                    "restartCount": 1,
+                    "state": ended(1, '{"message": "listening"}\n{"level": "critical", "message": "no tokens"}\n'),
                 }
             ),
             PodPhase.FAILING,
@@ -111,18 +112,30 @@ RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
         ),
         pytest.param(
             pod(container={"state": ended(2, "no config.yaml")}),
-            PodPhase.FAILING,
+            PodPhase.STARTING,
             "Error (exit code 2): no config.yaml",
-            id="just ended",
+            id="ended once: the first restart is free, and its words are told",
         ),
         pytest.param(
-            pod(container={"state": RUNNING, "lastState": ended(2, "no config.yaml")}),
-            PodPhase.FAILING,
-            "Error (exit code 2): no config.yaml",
-            id="tries again what just failed",
+            pod(container={"restartCount": 1, "state": RUNNING, "lastState": ended(137)}),
+            PodPhase.STARTING,
+            "Error (exit code 137)",
+            id="killed soon after its start, and back",
         ),
         pytest.param(
-            pod(container={"state": RUNNING, "lastState": ended(137, lived_seconds=600)}),
+            pod(container={"restartCount": 1, "state": ended(2, "no config.yaml")}),
+            PodPhase.FAILING,
+            "Error (exit code 2): no config.yaml",
+            id="ended a second time",
+        ),
+        pytest.param(
+            pod(container={"restartCount": 2, "state": RUNNING, "lastState": ended(2, "no config.yaml")}),
+            PodPhase.FAILING,
+            "Error (exit code 2): no config.yaml",
+            id="tries again what failed twice",
+        ),
+        pytest.param(
+            pod(container={"restartCount": 9, "state": RUNNING, "lastState": ended(137, lived_seconds=600)}),
             PodPhase.STARTING,
             "Error (exit code 137)",
             id="killed after a long life: it deserves its restart",
