@@ -189,8 +189,7 @@ def _ask(
         "expectation",
         pods_for(wanted, per_pod, share),
         f"{windowed.sessions:g} sessions, and {expected.chance:.1f} more by chance, {expected.growth:.1f} by growth, "
-        f"{expected.buffer:g} as buffer "
-        f"before a new pod can help ({expected.horizon_seconds:.0f} s)",
+        f"{expected.buffer:g} as buffer before a new pod can help ({expected.horizon_seconds:.0f} s)",
     )
     if verdict.hot:
         on_hot = sum(last_active(worker) for worker in view.serving if worker.name in verdict.hot)
