@@ -152,8 +152,8 @@ def _scaling_limited(decision: Decision) -> Finding:
 
 def _metrics_available(view: View) -> Finding:
     gateway = view.snapshot.gateway
-    if not view.snapshot.workers and gateway.scraped_unix_seconds is None:
-        return Finding("MetricsAvailable", UNKNOWN, "NotYet", "nothing runs yet that could be asked")
+    if gateway.scraped_unix_seconds is None and gateway.ready_replicas == 0 and view.missing == ("gateway",):
+        return Finding("MetricsAvailable", UNKNOWN, "NotYet", "the gateway is not there yet to be asked")
     if view.missing:
         return Finding(
             "MetricsAvailable",

@@ -41,6 +41,8 @@ _KINDS: dict[tuple[str, str, str], str] = {
 _NAMES = {"Missing": "MetricsMissing", "TooManyReplicas": "ScalingLimited", "ScaleUpLimit": "ScalingLimited"}
 _WORTH_AT_THE_START = frozenset({"PodsFailing", "NotActedOn", "InvalidSpec", "PodsUnscheduled"})
 """Of a new pool only these are said: that nothing is ready yet goes without saying."""
+_LOSSES = frozenset({"GatewayNotReady", "Missing"})
+"""Said only of what was there before."""
 
 
 def transition_events(findings: Iterable[Finding], previous: Mapping[str, Any] | None) -> tuple[Event, ...]:
@@ -53,10 +55,12 @@ def transition_events(findings: Iterable[Finding], previous: Mapping[str, Any] |
         changed_list = finding.reason == "NotActedOn" and was is not None and was.get("message") != finding.message
         if not (entered or changed_list) or (was is None and finding.reason not in _WORTH_AT_THE_START):
             continue
+        if finding.reason in _LOSSES and was is not None and was.get("status") != "True":
+            continue
         kind = _KINDS.get((finding.type, finding.status.value, finding.reason), SILENT)
         if kind != SILENT:
             events.append(Event(kind, _NAMES.get(finding.reason, finding.reason), finding.message))
-        elif finding.type == "MetricsAvailable" and was is not None and was.get("status") == "False":
+        elif finding.reason == "Fresh" and was is not None and was.get("status") == "False":
             events.append(Event(NORMAL, "MetricsBack", finding.message))
     return _without_repeats(events)
 

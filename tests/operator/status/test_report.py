@@ -156,6 +156,23 @@ def test_transitions_are_told(before: PoolSnapshot, after: PoolSnapshot, reason:
     assert reason in {event.reason for event in said(after, made, first.status).events}
 
 
+def test_a_new_pool_starts_without_a_word_of_what_is_not_there_yet() -> None:
+    made, away = spec(minReplicas=1), GatewaySnapshot()
+    previous: dict[str, Any] | None = None
+    told: list[str] = []
+    for snapshot in (
+        pool(gateway=away).model_copy(update={"deployment_exists": False}),
+        pool(coming("a"), gateway=away),
+        pool(ready("a"), gateway=away),
+        pool(ready("a")),
+    ):
+        result = said(snapshot, made, previous)
+        previous = result.status
+        told += [event.reason for event in result.events]
+
+    assert told == ["Serving"]
+
+
 @pytest.mark.parametrize(
     "odd", [None, {}, {"conditions": None}, {"conditions": [{"status": "True"}, 3]}, {"lastDecision": 1}]
 )
