@@ -22,10 +22,10 @@ MODES = ("2pass", "online", "offline")
 
 @dataclass(frozen=True)
 class StreamRequest:
-    """What to ask of the server. `open_seconds` must leave the gateway its time to hold a newcomer while a pod starts."""
+    """What to ask of the server. Without a `mode` the server takes its best: 2pass, or what its models allow. `open_seconds` must leave the gateway its time to hold a newcomer while a pod starts."""
 
     url: str
-    mode: str = "2pass"
+    mode: str | None = None
     device_id: str | None = None
     wav_name: str = "stream"
     sample_rate_hz: int = 16_000
@@ -43,6 +43,11 @@ class Heard:
     final: bool
     end: bool
     message: dict[str, Any]
+
+    @property
+    def ends_online(self) -> bool:
+        """The end of an utterance in mode online: no final came, what its partials add up to is the text."""
+        return self.end and self.message.get("mode") == "online"
 
 
 class LiveConnection:
@@ -82,7 +87,7 @@ class LiveConnection:
             ) from error
         self = cls(socket, request)
         await self._say(
-            mode=request.mode,
+            **({"mode": request.mode} if request.mode else {}),
             chunk_size=list(request.chunk_size),
             chunk_interval=10,
             encoder_chunk_look_back=4,

@@ -232,7 +232,7 @@ class _Call:
         async for heard in self._connection.heard():
             now = time.monotonic()
             if heard.end:
-                self._end(now)
+                self._end(heard, now)
             elif heard.final:
                 self._final(heard, now)
             else:
@@ -260,10 +260,10 @@ class _Call:
         begin_ms, ends_ms = _times(heard)
         self._judge_partials(begin_ms, ends_ms)
 
-    def _end(self, now: float) -> None:
+    def _end(self, heard: Heard, now: float) -> None:
         if self._finished_at is not None:
             self._report.final_seconds.append((self._final_at or now) - self._finished_at)
-        if self._request.mode == "online":
+        if heard.ends_online:
             self._recognised += self._running
         self._judge_partials(0.0, ())
         self._clock = SentClock()

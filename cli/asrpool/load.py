@@ -36,7 +36,7 @@ class LoadPlan:
     clips: tuple[Clip, ...]
     target: Callable[[float], int]
     duration_seconds: float
-    mode: str = "2pass"
+    mode: str | None = None
     habits: Habits = field(default_factory=Habits)
     device_prefix: str = "load"
     open_seconds: float = 120.0
@@ -186,7 +186,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument("--streams", type=_positive_integer, required=True, metavar="N", help="live streams at once")
     parser.add_argument("--ramp", type=_seconds, default=0.0, help="seconds from no stream to all (default: 0)")
     parser.add_argument("--duration", type=_seconds, default=60.0, help="seconds in all (default: 60)")
-    parser.add_argument("--mode", choices=MODES, default="2pass", help="FunASR's mode (default: %(default)s)")
+    parser.add_argument(
+        "--mode", choices=MODES, help="FunASR's mode (default: 2pass, or what the server's models allow)"
+    )
     parser.add_argument(
         "--pause", type=_seconds, default=1.0, help="silence between two files, in seconds (default: 1)"
     )

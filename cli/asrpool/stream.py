@@ -32,7 +32,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     )
     parser.add_argument("file", metavar="FILE|-", help="WAV or raw 16-bit mono PCM; - reads stdin")
     parser.add_argument("--url", default="ws://127.0.0.1:10095", help="the gateway or a worker (default: %(default)s)")
-    parser.add_argument("--mode", choices=MODES, default="2pass", help="FunASR's mode (default: %(default)s)")
+    parser.add_argument(
+        "--mode", choices=MODES, help="FunASR's mode (default: 2pass, or what the server's models allow)"
+    )
     parser.add_argument("--device-id", help="the id by which the gateway brings this device back to its pod")
     parser.add_argument("--speed", type=_speed, default=1.0, help="realtime (default), max, or a factor such as 4")
     parser.add_argument("--chunk-ms", type=_milliseconds, default=60.0, help="audio in one message (default: 60)")
@@ -163,12 +165,11 @@ class _Lines:
         print(f"# pod {pod or 'unnamed'}, session {session_id or 'unnamed'}", flush=True)
 
     def heard(self, heard: Heard) -> None:
-        if heard.end:
-            return
         if heard.final:
+            text = self._so_far if heard.ends_online else heard.text
             self._so_far = ""
-            if heard.text:
-                print(heard.text, flush=True)
+            if text:
+                print(text, flush=True)
         else:
             self._so_far += heard.text
             print(f"… {self._so_far}", flush=True)
@@ -193,9 +194,10 @@ class _Screen:
 
     def heard(self, heard: Heard) -> None:
         if heard.final:
+            text = self._so_far if heard.ends_online else heard.text
             self._so_far = ""
-            if heard.text:
-                self._console.print(Text(heard.text, style="bold"))
+            if text:
+                self._console.print(Text(text, style="bold"))
         else:
             self._so_far += heard.text
         self._live.update(Text(f"{self._so_far} ▌" if self._so_far else "", style="cyan"))

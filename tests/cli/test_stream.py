@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from asrpool.main import main
+from asrpool_worker.engine.messages import Mode
 from tests.worker.fakes import FakeEngine
 from tests.worker.server.running import SECOND, Running, running
 
@@ -46,6 +47,14 @@ async def test_partials_come_while_it_plays_and_the_final_last(
         assert await command(server, str(two_seconds), "--device-id", "me") == 0
         assert time.monotonic() - began >= 1.9, "in real time unless told otherwise"
     assert capsys.readouterr().out.splitlines() == ["# pod pod-1, session me", "… 一", "… 一一", "… 一一一", "一一一"]
+
+
+async def test_without_a_mode_the_server_takes_its_best_and_online_text_is_printed_at_the_end(
+    two_seconds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(engine=FakeEngine(frozenset({Mode.ONLINE}))) as server:
+        assert await command(server, str(two_seconds), "--speed", "max") == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["… 一", "… 一一", "… 一一一", "一一一"]
 
 
 async def test_json_is_what_the_server_said_a_line_each(two_seconds: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +109,7 @@ async def test_a_cut_stream_is_status_1_with_the_reason(two_seconds: Path, capsy
 
 async def test_an_error_message_is_status_1(two_seconds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with running(engine=FakeEngine(frozenset())) as server:
-        assert await command(server, str(two_seconds)) == 1
+        assert await command(server, str(two_seconds), "--mode", "2pass") == 1
     assert "needs a model that is not loaded here" in capsys.readouterr().err
 
 

@@ -36,9 +36,9 @@ FRAME_BYTES = 1_920
 
 
 @asynccontextmanager
-async def recogniser(*flags: str) -> AsyncIterator[tuple[Process, str]]:
+async def recogniser(flags: tuple[str, ...] = FLAGS) -> AsyncIterator[tuple[Process, str]]:
     """(process, URL) of a ready worker."""
-    async with worker(*FLAGS, *flags, module="asrpool_worker.main") as process:
+    async with worker(*flags, module="asrpool_worker.main") as process:
         listening = await process.said("listening")
         await process.said("ready")
         yield process, url(listening)
@@ -162,9 +162,10 @@ async def test_strange_audio_ends_in_order_and_the_next_stream_is_served(mode: s
         assert character_error_rate([(text, finals(await recognise(address, clip(name))))]) <= 0.2
 
 
-async def test_the_command_prints_partials_and_then_the_final(tmp_path: Path) -> None:
+@pytest.mark.parametrize("flags", [FLAGS, FLAGS[:1]], ids=["2pass", "online model only"])
+async def test_the_command_prints_partials_and_then_the_final(tmp_path: Path, flags: tuple[str, ...]) -> None:
     name, text = next(iter(texts("utterance").items()))
-    async with recogniser() as (_, address):
+    async with recogniser(flags) as (_, address):
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "cli")}
         command = [sys.executable, "-m", "asrpool.main", "stream", str(DATA / name), "--url", address]
         handle = await asyncio.create_subprocess_exec(
