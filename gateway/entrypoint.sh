@@ -14,19 +14,20 @@ name=${POD_NAME:-$(hostname)}
 address=${POD_IP:-127.0.0.1}
 
 if [ -z "${ASRPOOL_NAMESERVER:-}" ]; then
-    ASRPOOL_NAMESERVER="tcp@$(sed -n 's/^nameserver[[:space:]]*//p' /etc/resolv.conf | head -n 1):53"
+    ASRPOOL_NAMESERVER="$(sed -n 's/^nameserver[[:space:]]*//p' /etc/resolv.conf | head -n 1):53"
 fi
 ASRPOOL_RUN_DIR=$run_dir
 export ASRPOOL_NAMESERVER ASRPOOL_RUN_DIR
 
 log() { printf '{"level":"%s","message":"%s"}\n' "$1" "$2"; }
 
-# HAProxy does not start where two open files for each connection are more than the container may have.
+# HAProxy needs two open files for each connection and two for each server's checks, and does not start with less.
 fit_connections() {
     may_have=$(ulimit -H -n)
     [ "$may_have" != unlimited ] || return 0
     wanted=$(sed -n 's/^    maxconn //p' "$1" | head -n 1)
-    possible=$(((may_have - 500) / 2))
+    servers=$(sed -n 's/^    server-template w 1-\([0-9]*\) .*/\1/p' "$1")
+    possible=$(((may_have - 2 * servers - 300) / 2))
     if [ "$wanted" -gt "$possible" ]; then
         log warning "$possible connections is all that $may_have open files allow; the pool could need $wanted"
         sed -i "s/^    maxconn $wanted\$/    maxconn $possible/" "$1"

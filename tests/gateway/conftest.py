@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Started]:
         pytest.fail("these tests run the real HAProxy: apt-get install haproxy")
     gateways: list[Gateway] = []
 
-    async def start(*workers: dict[str, Any], **spec: Any) -> Gateway:
+    async def start(*workers: dict[str, Any], edit: Callable[[str], str] = lambda text: text, **spec: Any) -> Gateway:
         dns = FakeDns("_ws._tcp.demo-worker.speech.svc.cluster.local")
         await dns.start()
         made = Gateway(directory=tmp_path / str(len(gateways)), dns=dns)
         made.directory.mkdir()
         gateways.append(made)
-        made.configure(spec)
+        made.configure(spec, edit)
         for number, settings in enumerate(workers, start=1):
             await made.add_worker(number, **settings)
         await made.start()

@@ -1,6 +1,6 @@
 """Small stand-ins for what a gateway talks to: workers, and the cluster's DNS.
 
-They speak the real wire formats (HTTP/1.1 upgrade, agent-check line, DNS over TCP and UDP) on loopback addresses, so that
+They speak the real wire formats (HTTP/1.1 upgrade, agent-check line, DNS) on loopback addresses, so that
 the tests run the real HAProxy with the configuration that the operator renders.
 """
 
@@ -13,6 +13,7 @@ import hashlib
 import socket
 import struct
 from dataclasses import dataclass, field
+from typing import cast
 
 WS_PORT = 10095
 AGENT_PORT = 10097
@@ -124,38 +125,35 @@ class FakeWorker:
 
 
 class FakeDns:
-    """Answers SRV queries for the workers' Service, and A queries for its targets, as CoreDNS does, over UDP and TCP."""
+    """Answers SRV queries for the workers' Service, and A queries for its targets, as CoreDNS does, over UDP."""
 
     def __init__(self, service: str) -> None:
         self.service = service
         self.workers: dict[str, str] = {}
         """Target label → address; change it at will."""
         self.port = 0
-        self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._transport: asyncio.DatagramTransport | None = None
 
     async def start(self) -> None:
         """Listen on a free port."""
-        self._server = await asyncio.start_server(self._serve_tcp, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        answer = self.answer
+
+        class Datagrams(asyncio.DatagramProtocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = cast(asyncio.DatagramTransport, transport)
+
+            def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+                self.transport.sendto(answer(data), addr)
+
+        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            Datagrams, local_addr=("127.0.0.1", 0)
+        )
+        self.port = self._transport.get_extra_info("sockname")[1]
 
     async def stop(self) -> None:
         """Stop answering."""
-        if self._server is not None:
-            self._server.close()
-        for writer in list(self._connections):
-            writer.transport.abort()
-
-    async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                (length,) = struct.unpack("!H", await reader.readexactly(2))
-                answer = self.answer(await reader.readexactly(length))
-                writer.write(struct.pack("!H", len(answer)) + answer)
-                await writer.drain()
-        self._connections.discard(writer)
-        writer.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def answer(self, query: bytes) -> bytes:
         """The reply to one query message (RFC 1035, RFC 2782)."""

@@ -137,7 +137,7 @@ class Gateway:
             **os.environ,
             "ASRPOOL_CONFIG_DIR": str(self.directory / "config"),
             "ASRPOOL_RUN_DIR": str(self.directory / "run"),
-            "ASRPOOL_NAMESERVER": f"tcp@127.0.0.1:{self.dns.port}",
+            "ASRPOOL_NAMESERVER": f"127.0.0.1:{self.dns.port}",
             "ASRPOOL_PEER_PORT": str(self.peer_port),
             "ASRPOOL_POLL_SECONDS": "0.1",
             "ASRPOOL_STOP_DELAY_SECONDS": "0.1",
@@ -149,7 +149,7 @@ class Gateway:
                 command = ["prlimit", f"--nofile={file_limit}:{file_limit}", *command]
             self.process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
         process = self.process
-        await eventually(lambda: self.listening() or process.returncode is not None, what="gateway listens")
+        await eventually(lambda: self.started() or process.returncode is not None, what="gateway listens")
         assert process.returncode is None, self.log()
 
     def log(self) -> str:
@@ -160,6 +160,10 @@ class Gateway:
         """Whether the stream port takes connections."""
         with socket.socket() as sock:
             return sock.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def started(self) -> bool:
+        """Whether HAProxy is up: its own socket comes with its ports."""
+        return (self.directory / "run" / "haproxy.sock").exists() and self.listening()
 
     def ask_haproxy(self, command: str) -> str:
         """One command on HAProxy's own socket."""

@@ -108,12 +108,13 @@ hdr Retry-After {retry_after_seconds(pool)}
 
 
 def _resolvers() -> str:
-    # TCP, because the answer of a large pool does not fit into a datagram. A cluster DNS that is down or has no answer
-    # must not take working servers away; only a good answer without a record may.
+    # Datagrams of any size, because a pool of a hundred workers does not fit into the usual 512 or 1232 bytes. Not TCP:
+    # HAProxy 2.6 then keeps a process that was told to stop until hard-stop-after. A DNS that is down or has no answer must
+    # not take working servers away; only a good answer without a record may.
     return """\
 resolvers cluster
     nameserver cluster "${ASRPOOL_NAMESERVER}"
-    accepted_payload_size 8192
+    accepted_payload_size 65535
     resolve_retries 3
     timeout resolve 500ms
     timeout retry 500ms
