@@ -15,7 +15,7 @@ from tests.operator.policy.builders import spec
 from tests.operator.policy.toy import ToyPool
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "asrpool.yaml"
-DEMO = ((0, 3), (1, 14), (12, 40), (3, 22), (12, 30), (0, 60))
+DEMO = ((0, 3), (1, 14), (12, 40), (3, 15), (12, 30), (0, 60))
 """Live streams wanted, and for how many seconds: what `make demo` does."""
 
 

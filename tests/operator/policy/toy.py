@@ -41,6 +41,7 @@ class Pod:
     deletion_cost: int = 0
     terminating_since: float | None = None
     ended: tuple[int, float, float] = (0, 0.0, 0.0)
+    ended_at: list[float] = field(default_factory=list)
 
     def phase(self, now: float) -> PodPhase:
         if self.terminating_since is not None:
@@ -133,6 +134,7 @@ class ToyPool:
             configured_capacity=pod.capacity,
             draining=pod.draining,
             ages_seconds=tuple(self.now - (session.started or self.now) for session in pod.sessions),
+            held_ids=sum(self.now - when < self.spec.sessions.resume_seconds for when in pod.ended_at[-100:]),
             partial_ms=self.latency_ms(len(pod.sessions)),
             latency_samples=10 * len(pod.sessions),
             ended_count=ended,
@@ -145,6 +147,7 @@ class ToyPool:
             for session in [session for session in pod.sessions if session.ends <= self.now]:
                 pod.sessions.remove(session)
                 count, seconds, squares = pod.ended
+                pod.ended_at.append(self.now)
                 pod.ended = (count + 1, seconds + session.length_seconds, squares + session.length_seconds**2)
                 self.served += 1
         grace = self.spec.scaling.drain_seconds
