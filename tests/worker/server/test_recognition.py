@@ -36,9 +36,9 @@ FRAME_BYTES = 1_920
 
 
 @asynccontextmanager
-async def recogniser(flags: tuple[str, ...] = FLAGS) -> AsyncIterator[tuple[Process, str]]:
+async def recogniser(flags: tuple[str, ...] = FLAGS, **environment: str) -> AsyncIterator[tuple[Process, str]]:
     """(process, URL) of a ready worker."""
-    async with worker(*flags, module="asrpool_worker.main") as process:
+    async with worker(*flags, module="asrpool_worker.main", **environment) as process:
         listening = await process.said("listening")
         await process.said("ready")
         yield process, url(listening)
@@ -108,6 +108,16 @@ async def test_speech_comes_back_as_partials_and_then_the_right_finals() -> None
     assert len(pairs) >= 20
     assert character_error_rate(pairs) <= 0.05
     assert character_error_rate(partial_pairs) <= 0.15
+
+
+async def test_the_cpu_image_needs_no_training_library(tmp_path: Path) -> None:
+    """The image has no torch; here it is installed, so its import is made to fail as it would there."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nfor name in ('torch', 'torchaudio', 'funasr', 'onnx', 'scipy'):\n    sys.modules[name] = None\n"
+    )
+    name, text = next(iter(texts("utterance").items()))
+    async with recogniser(PYTHONPATH=os.pathsep.join((str(tmp_path), str(ROOT / "worker")))) as (_, address):
+        assert character_error_rate([(text, finals(await recognise(address, clip(name))))]) <= 0.2
 
 
 async def test_pauses_make_several_finals_with_times_in_order() -> None:
