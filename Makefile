@@ -24,6 +24,7 @@ demo: $(VENV) ## bring a cluster up, install the chart, stream real speech throu
 	$(PY) -m demo
 
 test: $(VENV) ## all tests: unit, HAProxy, worker protocol, models, real cluster
+	@$(PY) -m devcluster packages
 	$(PY) -m pytest
 
 check: $(VENV) ## ruff, mypy strict, import contracts, helm lint, CRD and chart in step
@@ -59,7 +60,8 @@ down: $(VENV) ## stop it and leave nothing behind
 	$(PY) -m devcluster down
 
 models: $(VENV) ## make the speech and train the tiny models anew (under an hour on 2 cores)
-	$(PY) -m tinyasr
+	@$(PY) -m devcluster packages
+	PYTHONPATH=models $(PY) -m tinyasr
 
 lock: ## resolve the newest allowed versions into constraints.txt
 	$(UV) pip compile pyproject.toml --all-extras --python-version 3.11 --no-header --no-annotate --no-emit-find-links --upgrade -q -o constraints.txt

@@ -1,4 +1,4 @@
-"""The Debian packages that the cluster and the image builds need, installed when they are missing."""
+"""The Debian packages that the cluster, the image builds and the tests need, installed when they are missing."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ IMAGE_PACKAGES = {
     "buildah": "/usr/bin/buildah",
     "mmdebstrap": "/usr/bin/mmdebstrap",
     "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
+}
+
+# The tests' own: the real HAProxy on loopback, and the voice that speaks the test sets.
+TEST_PACKAGES = {
+    "haproxy": "/usr/sbin/haproxy",
+    "espeak-ng": "/usr/bin/espeak-ng",
 }
 
 
