@@ -1,7 +1,7 @@
 """Demand: live streams, and streams that wait at the gateway. Never latency, never a ratio.
 
-Two numbers, because some pods may not answer: `known` takes the last number seen of them, `at_most` takes them as full.
-More pods are asked for on the first, fewer only on the second. Streams of pods that drain or leave count too: each of
+Two numbers, because some pods may not answer: `known` takes the last number seen of them, and with `unknown_room` they
+are full. More pods are asked for on the first, fewer only on the second. Streams of pods that drain or leave count too: each of
 them, when it ends, is followed by a newcomer that needs room elsewhere, and leaving them out would make each drain the
 reason for the next.
 """
@@ -33,11 +33,6 @@ class Demand:
     def known(self) -> int:
         """What is known to be wanted."""
         return self.live + self.waiting
-
-    @property
-    def at_most(self) -> int:
-        """What may be wanted, if pods that do not answer are full."""
-        return self.known + self.unknown_room
 
 
 def measure_demand(view: View, capacity: int) -> Demand:

@@ -41,7 +41,7 @@ def test_a_pod_that_does_not_answer_is_as_it_was_or_full() -> None:
     stale = ready("b", 3, status_fields={"scraped_unix_seconds": NOW - 60})
     demand = measure_demand(View(pool(silent("a"), stale), NOW), 4)
 
-    assert (demand.known, demand.at_most) == (3, 8)
+    assert (demand.known, demand.unknown_room) == (3, 5)
 
 
 def test_history_is_bounded_and_fine_where_it_matters() -> None:
