@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -67,6 +68,11 @@ class Pool:
         await eventually(
             self.gateway_ready, lambda ready: ready, within_seconds=60, what=f"the gateway of {self.name} is Ready"
         )
+        with self.url() as address:
+            # Ready is what the API server knows; the node's service rules follow a moment later.
+            await eventually(
+                lambda: answers(*address), lambda there: there, within_seconds=20, what=f"{self.name}'s Service answers"
+            )
 
     async def edit(self, **groups: dict[str, Any]) -> None:
         """Change fields of the spec, as `kubectl edit` would."""
@@ -147,6 +153,16 @@ class Pool:
     async def until_replicas(self, wanted: Callable[[int], bool], *, within_seconds: float, what: str) -> int:
         """Wait until the Deployment is set as wanted."""
         return await eventually(self.replicas, wanted, within_seconds=within_seconds, what=what)
+
+
+async def answers(host: str, port: int) -> bool:
+    """Whether a connection can be made."""
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def is_ready(pod: Manifest) -> bool:
