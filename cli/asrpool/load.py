@@ -236,11 +236,17 @@ def ramp_target(at_seconds: float, streams: int, ramp_seconds: float) -> int:
 
 
 async def _watched(plan: LoadPlan) -> LoadReport:
-    """Run with a progress bar on a terminal's stderr; the first Ctrl-C ends the streams politely."""
+    """Run with a progress bar on a terminal's stderr. The first Ctrl-C ends the streams politely, a second one at once."""
     from asrpool.load_view import ProgressView
 
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    loop = asyncio.get_running_loop()
+
+    def end_politely() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, end_politely)
     with ProgressView(plan.duration_seconds, sys.stderr) as view:
         return await run(plan, view.show, stop)
 

@@ -62,16 +62,18 @@ def print_report(report: LoadReport) -> None:
     rate = report.error_rate
     console.print(
         f"{report.sessions} sessions of {len(report.streams)} devices, at most {report.peak_live} live: {report.lost} lost, "
-        f"{report.moved} moved, {report.refused} refusals, {report.unreachable} unreachable"
+        f"{report.moved} moved, {report.refused} refusals, {report.unreachable} unreachable",
+        soft_wrap=True,
     )
     console.print(
         f"partial p50/p95/p99 {_shown(report.partial_ms(50))} / {_shown(report.partial_ms(95))} / {_shown(report.partial_ms(99))}, "
         f"final p95 {_shown(report.final_ms(95))}, longest wait to be let in {report.longest_open_seconds:.1f} s, "
-        f"character error rate {'unknown' if rate is None else f'{rate:.1%}'}"
+        f"character error rate {'unknown' if rate is None else f'{rate:.1%}'}",
+        soft_wrap=True,
     )
     for stream in report.streams:
         for error in sorted(set(stream.errors)):
-            console.print(f"{stream.device_id}: {error}", style="red", markup=False)
+            console.print(f"{stream.device_id}: {error}", style="red", markup=False, soft_wrap=True)
 
 
 def _shown(value: float | None) -> str:
