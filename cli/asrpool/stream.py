@@ -196,11 +196,12 @@ class _Screen:
         if heard.final:
             text = self._so_far if heard.ends_online else heard.text
             self._so_far = ""
+            self._live.update(Text(""))
             if text:
                 self._console.print(Text(text, style="bold"))
         else:
             self._so_far += heard.text
-        self._live.update(Text(f"{self._so_far} ▌" if self._so_far else "", style="cyan"))
+            self._live.update(Text(f"{self._so_far} ▌", style="cyan"))
 
     def __enter__(self) -> None:
         self._live.start()

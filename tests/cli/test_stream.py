@@ -144,3 +144,44 @@ def test_help_names_every_command_without_reading_them(capsys: pytest.CaptureFix
         main(["--help"])
     told = capsys.readouterr().out
     assert all(name in told for name in ("stream", "load", "plan"))
+
+
+async def test_on_a_terminal_partials_grow_in_place_and_finals_stay(two_seconds: Path) -> None:
+    ours, theirs = os.openpty()
+    async with running() as server:
+        handle = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-m",
+                "asrpool.main",
+                "stream",
+                str(two_seconds),
+                "--url",
+                server.url,
+                "--device-id",
+                "tv",
+            ),
+            env={**os.environ, "PYTHONPATH": str(ROOT / "cli"), "TERM": "xterm", "COLUMNS": "80"},
+            stdout=theirs,
+        )
+        os.close(theirs)
+        shown = asyncio.create_task(asyncio.to_thread(read_all, ours))
+        assert await asyncio.wait_for(handle.wait(), 20) == 0
+        text = (await shown).decode()
+    os.close(ours)
+    assert "pod pod-1, session tv" in text
+    assert "一一 ▌" in text
+    assert "▌" not in text[text.index("\x1b[1m一一一") :], "the final takes the partial's place"
+
+
+def read_all(terminal: int) -> bytes:
+    """What a program wrote to its terminal, until it closed it."""
+    data = b""
+    while True:
+        try:
+            more = os.read(terminal, 65_536)
+        except OSError:  # Linux's way to say that the other side is gone
+            return data
+        if not more:
+            return data
+        data += more
