@@ -72,7 +72,11 @@ class Process:
                 identity=settings.identity,
             )
             pools = PoolWatch(self._load_configuration, settings.namespaces, supervisor.seen, supervisor.gone)
-            health = Health(why_not_alive=supervisor.why_stuck, why_not_ready=lambda: _why_not_ready(view))
+            health = Health(
+                why_not_alive=supervisor.why_stuck,
+                why_not_ready=lambda: _why_not_ready(view),
+                snapshot_of=supervisor.snapshot_of,
+            )
             runner = await serve_health(settings.host, settings.port, health, self._metrics)
             stack.push_async_callback(runner.cleanup)
             self._metrics.api_live.set_function(lambda: int(view.live))

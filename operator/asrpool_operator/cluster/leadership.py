@@ -49,6 +49,7 @@ class Leadership:
         self._seen: LeaseSeen | None = None
         self._renewed_at: float | None = None
         self._told = False
+        self._in_trouble = False
 
     @property
     def leading(self) -> bool:
@@ -70,11 +71,14 @@ class Leadership:
             # A hung call must not outlive the right to lead.
             async with asyncio.timeout(self._timing.retry_seconds * 2):
                 await self._step()
+            self._in_trouble = False
         except ConflictError:
             # Another hand wrote the lease between our read and our write: lead again only after a fresh look.
             self._renewed_at = None
         except (ClusterError, TimeoutError) as error:
-            log.warning("the lease %s could not be read or renewed: %s", self._lease, error)
+            level = logging.DEBUG if self._in_trouble else logging.WARNING  # an outage is told once, not every try
+            log.log(level, "the lease %s could not be read or renewed: %s; trying on", self._lease, error)
+            self._in_trouble = True
         self._tell()
 
     async def _step(self) -> None:

@@ -25,7 +25,7 @@ from asrpool_operator.reconcile.observe import Observation, Observer
 from asrpool_operator.reconcile.report import Reporter, with_refusals
 from asrpool_operator.render import Defaults, render
 from asrpool_operator.scrape.client import AdminPorts
-from asrpool_operator.snapshot import PodPhase
+from asrpool_operator.snapshot import PodPhase, PoolSnapshot
 from asrpool_operator.status import report, report_invalid
 
 
@@ -54,6 +54,7 @@ class PoolReconciler:
         self._reporter = Reporter(parts.cluster, parts.identity, body)
         self._has_been_live = False
         self._wanted: Wanted | None = None
+        self.snapshot: PoolSnapshot | None = None
 
     async def tick(self, body: Manifest) -> None:
         """Raises `PoolGoneError`, `NotLeaderError`, `SpecError` or a `ClusterError`."""
@@ -66,6 +67,7 @@ class PoolReconciler:
             raise ClusterUnavailableError("the watches of the API server have not listed yet")
         token = await self._objects.token(pool)
         observation = await self._observer.observe(pool, token, now)
+        self.snapshot = observation.snapshot
         decision = decide(pool.spec, observation.snapshot, self._memory, now)
         self._memory = decision.memory
         self._measure(observation, decision)

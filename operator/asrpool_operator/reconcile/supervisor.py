@@ -17,6 +17,7 @@ from asrpool_operator.cluster.protocol import Manifest
 from asrpool_operator.errors import AsrpoolOperatorError, NotLeaderError, SpecError
 from asrpool_operator.metrics import Metrics
 from asrpool_operator.reconcile.errors import PoolGoneError
+from asrpool_operator.snapshot import PoolSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,11 @@ _STUCK_SECONDS = 60.0
 class Ticker(Protocol):
     """What a pool's task runs: one observe-decide-apply a call."""
 
+    @property
+    def snapshot(self) -> PoolSnapshot | None:
+        """What the last decision was made from."""
+        ...
+
     async def tick(self, body: Manifest) -> None:
         """Raises `PoolGoneError`, `NotLeaderError`, `SpecError` or a `ClusterError`; all but bugs are typed."""
         ...
@@ -36,6 +42,7 @@ class Ticker(Protocol):
 class _Pool:
     body: Manifest
     task: asyncio.Task[None] | None = None
+    ticker: Ticker | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -71,11 +78,9 @@ class Supervisor:
         known = self._pools.get(key)
         if known is None or _uid(known.body) != _uid(body):
             return
-        del self._pools[key]
         if known.task is not None:
             known.task.cancel()
-        self._metrics.forget(*key)
-        self._metrics.pools.set(len(self._pools))
+        self._forget(key)
 
     def lead(self, leading: bool) -> None:
         """Act on all pools from now on, or cease to."""
@@ -87,7 +92,12 @@ class Supervisor:
                 self._start(pool)
             elif pool.task is not None:
                 pool.task.cancel()
-                pool.task = None
+                pool.task = pool.ticker = None
+
+    def snapshot_of(self, namespace: str, name: str) -> PoolSnapshot | None:
+        """What this replica saw of a pool last; None where there is no such pool or another replica leads."""
+        pool = self._pools.get((namespace, name))
+        return None if pool is None or pool.ticker is None else pool.ticker.snapshot
 
     def why_stuck(self) -> str:
         """A sentence if this replica leads pools and no tick has ended for long, else an empty string."""
@@ -102,12 +112,17 @@ class Supervisor:
         self.lead(leading=False)
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _forget(self, key: tuple[str, str]) -> None:
+        del self._pools[key]
+        self._metrics.forget(*key)
+        self._metrics.pools.set(len(self._pools))
+
     def _start(self, pool: _Pool) -> None:
         if self._leading and (pool.task is None or pool.task.done()):
             pool.task = asyncio.create_task(self._keep(pool), name="pool {}/{}".format(*_key(pool.body)))
 
     async def _keep(self, pool: _Pool) -> None:
-        ticker = self._make_ticker(pool.body)
+        ticker = pool.ticker = self._make_ticker(pool.body)
         while True:
             started = time.monotonic()
             pool.wake.clear()
@@ -116,9 +131,8 @@ class Supervisor:
             except PoolGoneError as error:
                 log.info("%s", error)
                 # Not `gone()`: that would cancel this very task. A pool of the same name made anew starts afresh.
-                self._pools.pop(_key(pool.body), None)
-                self._metrics.forget(*_key(pool.body))
-                self._metrics.pools.set(len(self._pools))
+                if self._pools.get(_key(pool.body)) is pool:
+                    self._forget(_key(pool.body))
                 return
             self._last_tick = time.monotonic()
             took_seconds = self._last_tick - started

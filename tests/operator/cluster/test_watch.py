@@ -25,7 +25,7 @@ def pod(name: str, version: int, pool: str = "p") -> dict[str, Any]:
             "resourceVersion": str(version),
             "labels": {"asrpool.dev/pool": pool},
             "managedFields": [{"manager": "x"}],
-        }
+        },
     }
 
 

@@ -11,6 +11,7 @@ from asrpool_operator.errors import ClusterUnavailableError
 from asrpool_operator.metrics import Metrics
 from asrpool_operator.reconcile.errors import PoolGoneError
 from asrpool_operator.reconcile.supervisor import Supervisor
+from asrpool_operator.snapshot import PoolSnapshot
 from tests.operator.waiting import until
 
 
@@ -29,6 +30,8 @@ class Ticks:
     def make(self, _body: Manifest) -> Ticks:
         self.made += 1
         return self
+
+    snapshot: PoolSnapshot | None = None
 
     async def tick(self, body: Manifest) -> None:
         self.seen.append((body["metadata"]["uid"], body["metadata"]["generation"]))
