@@ -196,7 +196,7 @@ class _Screen:
         if heard.final:
             text = self._so_far if heard.ends_online else heard.text
             self._so_far = ""
-            self._live.update(Text(""))
+            self._live.update(Text(""), refresh=True)
             if text:
                 self._console.print(Text(text, style="bold"))
         else:
