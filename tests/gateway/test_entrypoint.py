@@ -103,3 +103,17 @@ async def test_the_admin_port_answers(gateway: Started) -> None:
     assert 'haproxy_backend_current_sessions{proxy="workers"} 1' in metrics
     assert (await gate.admin("/"))[0] == 404
     assert await gate.held() == {"held": 0, "queued": 0, "refused": 0}
+
+
+async def test_who_is_held_while_an_edit_is_reloaded_is_served_all_the_same(gateway: Started) -> None:
+    """The old process goes on looking for workers as long as somebody waits in it."""
+    gate = await gateway(gateway={"queueSeconds": 15})
+    waiting = asyncio.create_task(gate.ask())
+    await asyncio.sleep(0.5)
+    gate.configure({"gateway": {"queueSeconds": 14}})
+    await eventually(lambda: reloads(gate) == 1, what="reload")
+    await asyncio.sleep(1)
+    await gate.add_worker(1)
+    answer = await waiting
+    print(gate.log())
+    assert answer.status == 101

@@ -89,6 +89,44 @@ async def test_a_refusal_by_a_worker_is_tried_elsewhere(gateway: Started) -> Non
     assert [(answer.status, answer.pod) for answer in answers] == [(101, "worker-3")] * 3
 
 
+async def test_a_newcomer_that_every_worker_refuses_waits_until_one_takes_it(gateway: Started) -> None:
+    """A worker may be full without the gateway's knowing: by another gateway's streams, or those before a reload."""
+    gate = await gateway({"refuse_upgrades": True}, {"refuse_upgrades": True}, gateway={"queueSeconds": 10})
+    waiting = asyncio.create_task(gate.ask(device="aa"))
+    await asyncio.sleep(1.5)
+    assert not waiting.done()
+    gate.workers["worker-2"].refuse_upgrades = False
+    answer = await waiting
+    assert (answer.status, answer.pod) == (101, "worker-2")
+    assert await answer.echo()
+    await answer.end()
+    assert (await gate.ask(device="aa")).pod == "worker-2", "the stick table holds the worker, not the way to it"
+    assert len(gate.workers["worker-1"].requests) < 6, "a refusing worker is not hammered"
+
+
+async def test_a_newcomer_that_every_worker_refuses_is_refused_after_queue_seconds(gateway: Started) -> None:
+    gate = await gateway({"refuse_upgrades": True}, gateway={"queueSeconds": 2})
+    answer = await gate.ask()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+    assert 1.9 < answer.seconds < 3
+    assert (await gate.held())["refused"] == 1
+
+
+async def test_the_only_worker_drains_as_a_newcomer_comes(gateway: Started) -> None:
+    """The gateway has not heard of the drain yet: the newcomer is held for the next worker, not refused."""
+    gate = await gateway({})
+    gate.workers["worker-1"].draining = True
+    waiting = asyncio.create_task(gate.ask())
+    await asyncio.sleep(1)
+    await gate.add_worker(2)
+    assert (await waiting).pod == "worker-2"
+
+
+async def test_a_client_cannot_say_how_it_was_placed(gateway: Started) -> None:
+    gate = await gateway({})
+    assert (await gate.ask(headers="X-Asrpool-Placed: 1 99 127.77.0.1:10095\r\n")).status == 101
+
+
 async def test_a_newcomer_that_left_while_it_waited_is_not_counted(gateway: Started) -> None:
     """A client that hangs up in the queue is no demand any more, and takes nobody's place."""
     gate = await gateway({"capacity": 1}, sessions={"perPod": 1}, gateway={"queueSeconds": 5})

@@ -5,7 +5,8 @@
 -- zero), "queued" who waits while all of them are full. A session whose own pod is there (the stick table says which)
 -- does not wait here: HAProxy queues it at that pod, before any newcomer.
 --
--- If this file fails, HAProxy's own balancing and queue still serve: nothing else depends on it.
+-- Whom a worker does not take after all (it is full by another gateway's streams, it drains, it died) comes back here over
+-- the frontend "again", and so does who waits in a process that was told to stop: the next process has the socket by then.
 
 -- From the setenv lines of the configuration.
 local BALANCE = os.getenv("ASRPOOL_BALANCE")
@@ -15,6 +16,10 @@ local RESUME_MS = tonumber(os.getenv("ASRPOOL_RESUME_MS"))
 local FORGET_MS = tonumber(os.getenv("ASRPOOL_ENTRY_MS"))
 
 local BACKEND = "workers"
+local AGAIN = "again"
+-- A worker that refused gets no newcomers for so long, twice as long each time that the same stream was refused.
+local SHUN_MS = 500
+local MAX_TRIES = 8
 local POLL_MS = 20
 -- Far back in the queue nobody needs to look that often.
 local LONGEST_POLL_MS = 250
@@ -38,6 +43,8 @@ local workers = {} -- {name = , address = , used = , room = }, those in service
 local live = {} -- session -> true, where a stream of it was placed by this process and has not ended
 local ended_ms = {} -- session -> when its last stream was seen to have ended
 local next_forget_ms = 0
+local shunned_until_ms = {} -- address -> when newcomers may be sent there again
+local stopping = false
 local own_pods = {} -- address -> true, where a session that comes back can still go
 
 local function now_ms()
@@ -47,15 +54,18 @@ end
 
 -- HAProxy takes a server that DNS just found as up until its first check is through. Newcomers must not be sent there
 -- on that guess: only a worker whose last check passed is in service.
-local function see_workers()
+local function see_workers(now)
     workers, own_pods = {}, {}
     for name, server in pairs(core.backends[BACKEND].servers) do
-        local address = server:get_addr()
+        local address = name ~= AGAIN and server:get_addr() or "<unknown>"
         if address ~= "<unknown>" then
             local stats = server:get_stats()
             if stats.status == "UP" and stats.check_status == "L7OK" then
-                local limit = tonumber(stats.slim) or 0
-                workers[#workers + 1] = { name = name, address = address, used = stats.scur, room = limit - stats.scur }
+                local room = (tonumber(stats.slim) or 0) - stats.scur
+                if now < (shunned_until_ms[address] or 0) then
+                    room = 0
+                end
+                workers[#workers + 1] = { name = name, address = address, used = stats.scur, room = room }
             end
             own_pods[address] = stats.status:find("^UP") ~= nil or stats.status:find("^DRAIN") ~= nil
         end
@@ -76,7 +86,8 @@ local function look(now)
     if now < next_look_ms then
         return
     end
-    see_workers()
+    see_workers(now)
+    stopping = tostring(core.get_info().Stopping) ~= "0"
     local room = 0
     for _, worker in ipairs(workers) do
         room = room + math.max(0, worker.room)
@@ -110,7 +121,7 @@ local function take_place()
     if best then
         best.used, best.room = best.used + 1, best.room - 1
     end
-    return best and best.name
+    return best
 end
 
 local function refuse(txn, sentence)
@@ -123,60 +134,80 @@ local function refuse(txn, sentence)
     txn:done(reply)
 end
 
--- Waits for a place and names it in txn.worker; refuses when the time is over.
-local function place_newcomer(txn)
-    local entered = now_ms()
+-- Waits for a place; refuses, and returns nil, when the time is over.
+local function wait_for_place(txn, entered)
     local place = waiting_count == 0 and take_place() or nil
     if not place and waiting_count >= MAX_WAITING then
         return refuse(txn, "no room, and the queue is full")
     end
     local ticket = next_ticket
-    local me = { seen = entered, ahead = waiting_count, may_go = false }
+    local me = { seen = now_ms(), ahead = waiting_count, may_go = false }
     next_ticket = next_ticket + 1
     while not place do
-        if not waiting[ticket] then
-            waiting[ticket] = me
-            waiting_count = waiting_count + 1
-        end
-        core.msleep(math.min(LONGEST_POLL_MS, POLL_MS + me.ahead))
-        me.seen = now_ms()
-        look(me.seen)
-        place = me.may_go and take_place() or nil
-        if not place and me.seen - entered >= QUEUE_MS then
+        if stopping then
+            place = { name = AGAIN, address = "" }
+        elseif me.seen - entered >= QUEUE_MS then
             leave(ticket)
             return refuse(txn, "no room within the time that a stream may wait")
+        else
+            if not waiting[ticket] then
+                waiting[ticket] = me
+                waiting_count = waiting_count + 1
+            end
+            core.msleep(math.min(LONGEST_POLL_MS, POLL_MS + me.ahead))
+            me.seen = now_ms()
+            look(me.seen)
+            place = me.may_go and take_place() or nil
         end
     end
     leave(ticket)
-    txn:set_var("txn.worker", place)
+    return place
 end
 
--- Whose own pod is still there, and since when its last stream is over: "surely" within RESUME_MS, "perhaps" where this
--- process cannot know (the entry came from another gateway, or from before a reload), nil where it is a newcomer.
-local function comes_back(session)
+-- The session's own pod, if it is still there, and whether it surely expects the session: within RESUME_MS after its last
+-- stream. Not sure where this process cannot know (the entry came from another gateway, or from before a reload).
+local function own_pod(session)
     local entry = session and core.backends[BACKEND].stktable:lookup(session)
     if not entry or not own_pods[entry.server_key] then
         return nil
     end
-    if live[session] then
-        return "surely"
-    end
     local ended = ended_ms[session]
-    if not ended then
-        return "perhaps"
+    if ended and now_ms() - ended > RESUME_MS then
+        return nil
     end
-    return now_ms() - ended <= RESUME_MS and "surely" or nil
+    return entry.server_key, live[session] or ended ~= nil
+end
+
+-- Where a stream was before: since when it waits, how often it was tried, and the address that did not take it.
+local function history(txn, now)
+    local entered, tries, address = string.match(txn:get_var("txn.placed") or "", "^(%d+) (%d+) (%S*)$")
+    return tonumber(entered) or now, tonumber(tries) or 0, address or ""
 end
 
 core.register_action("place", { "http-req" }, function(txn)
-    look(now_ms())
-    local session = txn:get_var("txn.session")
-    local back = comes_back(session)
-    if back then
-        txn:set_var("txn.comes_back", back)
-    else
-        place_newcomer(txn)
+    local now = now_ms()
+    local entered, tries, refused_by = history(txn, now)
+    if refused_by ~= "" then
+        shunned_until_ms[refused_by] = now + SHUN_MS * 2 ^ (tries - 1)
+        next_look_ms = now
     end
+    if tries >= MAX_TRIES then
+        return refuse(txn, "no worker takes this stream")
+    end
+    look(now)
+    local session = txn:get_var("txn.session")
+    local address, surely = own_pod(session)
+    if address and address ~= refused_by then
+        txn:set_var("txn.comes_back", surely and "surely" or "perhaps")
+    else
+        local place = wait_for_place(txn, entered)
+        if not place then
+            return
+        end
+        txn:set_var("txn.worker", place.name)
+        address = place.address
+    end
+    txn:set_var("txn.placed", string.format("%d %d %s", entered, address == "" and tries or tries + 1, address))
     if session and session ~= "" then
         live[session], ended_ms[session] = true, nil
     end
@@ -196,6 +227,7 @@ core.register_task(function()
         end
         if now > next_forget_ms then
             next_forget_ms = now + FORGET_EACH_MS
+            shunned_until_ms = {}
             for session, ended in pairs(ended_ms) do
                 if now - ended > FORGET_MS then
                     ended_ms[session] = nil

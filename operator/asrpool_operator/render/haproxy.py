@@ -4,7 +4,7 @@ What it promises to streams (each has a test with the real HAProxy under tests/g
 
 - a session id comes back to its pod for `resumeSeconds`, also while that pod drains. The stick table holds the pod's
   ADDRESS, so a server slot that DNS gives to another pod takes no sessions with it;
-- a newcomer goes to a pod that has room, is tried elsewhere when a worker refuses it, and otherwise waits up to
+- a newcomer goes to a pod that has room, is placed anew when its worker does not take it, and otherwise waits up to
   `queueSeconds` before it gets 503 with Retry-After (gateway.lua);
 - a session that comes back is never tried elsewhere when its own pod is full: it waits there;
 - nothing here ends a live stream: not a pod in drain, a pod that fails checks, a record gone from DNS, nor a reload.
@@ -82,6 +82,7 @@ global
 
 def _defaults(pool: ASRPool) -> str:
     queue_seconds = pool.spec.gateway.queue_seconds
+    answer_seconds = REQUEST_SECONDS + queue_seconds
     return f"""\
 defaults
     mode http
@@ -94,8 +95,8 @@ defaults
     timeout connect 1s
     timeout http-request 10s
     timeout http-keep-alive 10s
-    timeout client {REQUEST_SECONDS}s
-    timeout server {REQUEST_SECONDS}s
+    timeout client {answer_seconds}s
+    timeout server {answer_seconds}s
     timeout client-fin 30s
     timeout server-fin 30s
     timeout tunnel {pool.spec.sessions.idle_seconds + IDLE_MARGIN_SECONDS}s
@@ -133,8 +134,16 @@ frontend streams
     bind :8080 tcp-ut {LOST_PEER_SECONDS}s
     # The session's identity is the gateway's word, never the client's.
     http-request del-header X-Asrpool-Session
+    http-request del-header X-Asrpool-Placed
 {_identity(pool)}
     http-request set-header X-Asrpool-Session %[var(txn.session)] if {{ var(txn.session) -m len gt 0 }}
+    default_backend workers
+
+frontend again
+    bind "unix@${{ASRPOOL_RUN_DIR}}/again.sock" mode 600
+    no log
+    http-request set-var(txn.session) req.hdr(X-Asrpool-Session)
+    http-request set-var(txn.placed) req.hdr(X-Asrpool-Placed)
     default_backend workers
 """
 
@@ -159,6 +168,9 @@ def _workers(pool: ASRPool, cluster_domain: str) -> str:
 backend workers
     stick-table type string len 64 size 1m expire {entry_seconds(pool)}s srvkey addr peers gateways store conn_cur
     http-request lua.place
+    # Not placed: the client left while it waited.
+    http-request deny deny_status 503 unless {{ var(txn.placed) -m found }}
+    http-request set-header X-Asrpool-Placed %[var(txn.placed)]
     # The entry counts the session's live streams: so gateway.lua knows when the last one has ended.
     http-request track-sc0 var(txn.session) if {{ var(txn.session) -m len gt 0 }}
     # Who comes back waits at its own pod before newcomers do, and is not tried elsewhere when that pod is full.
@@ -166,17 +178,18 @@ backend workers
     http-request disable-l7-retry if {{ var(txn.comes_back) -m str surely }}
     use-server %[var(txn.worker)] if {{ var(txn.worker) -m len gt 0 }}
     stick on var(txn.session) if {{ var(txn.session) -m len gt 0 }}
-    # A newcomer that its worker does not take after all is tried on the others, one after the other.
+    # HAProxy itself never chooses a worker: they are all backups of `again`, where whoever was not taken is placed anew.
     balance roundrobin
-    retries 5
+    retries 1
     option redispatch 1
     retry-on conn-failure empty-response 503
+    server again "unix@${{ASRPOOL_RUN_DIR}}/again.sock" non-stick
     option httpchk
     http-check send meth GET uri /readyz hdr Host {name}
     http-check expect status 200
     default-server check inter 1s fastinter 500ms downinter 500ms rise 1 fall 3
     default-server agent-check agent-port {names.AGENT_PORT} agent-inter 500ms
-    default-server maxconn {spec.sessions.capacity} tcp-ut {LOST_PEER_SECONDS}s init-addr none
+    default-server backup maxconn {spec.sessions.capacity} tcp-ut {LOST_PEER_SECONDS}s init-addr none
     server-template w 1-{server_slots(pool)} {service} resolvers cluster resolve-prefer ipv4
 """
 
