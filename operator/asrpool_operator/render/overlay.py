@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from asrpool_operator.errors import SpecError
 
@@ -62,15 +62,19 @@ def overlay(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
         elif isinstance(value, Mapping):
             below = merged.get(key)
             merged[key] = overlay(below if isinstance(below, Mapping) else {}, value)
-        elif isinstance(value, list) and _is_keyed(value, MERGE_KEYS.get(key)):
-            merged[key] = _merge_items(merged.get(key) or [], value, MERGE_KEYS[key])
+        elif _is_keyed(value, MERGE_KEYS.get(key)):
+            below = merged.get(key)
+            merged[key] = _merge_items(below if _is_keyed(below, MERGE_KEYS[key]) else [], value, MERGE_KEYS[key])
         else:
             merged[key] = copy.deepcopy(value)
     return merged
 
 
-def _is_keyed(items: Sequence[Any], key: str | None) -> bool:
-    return key is not None and all(isinstance(item, Mapping) and key in item for item in items)
+def _is_keyed(items: object, key: str | None) -> TypeGuard[list[Mapping[str, Any]]]:
+    """Whether this is a list of things that each carry the key."""
+    if key is None or not isinstance(items, list):
+        return False
+    return all(isinstance(item, Mapping) and key in item for item in items)
 
 
 def _merge_items(base: Sequence[Any], patch: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
