@@ -5,6 +5,7 @@ from __future__ import annotations
 from asrpool_operator.policy.lengths import Lengths
 from asrpool_operator.policy.victims import to_drain, to_undrain
 from asrpool_operator.policy.view import DRAINING_COST, EMPTY_COST, View
+from asrpool_operator.snapshot import PodPhase
 from tests.operator.policy.builders import NOW, draining, pool, ready, silent
 
 
@@ -29,4 +30,9 @@ def test_the_fullest_comes_back_first() -> None:
 
 def test_a_pod_that_is_being_removed_does_not_come_back() -> None:
     view = View(pool(draining("a", 0, cost=EMPTY_COST), draining("b", 1, cost=DRAINING_COST), replicas=1), NOW)
+    assert [worker.name for worker in to_undrain(view, 2)] == ["b"]
+
+
+def test_a_pod_that_is_not_ready_does_not_come_back() -> None:
+    view = View(pool(draining("a", 2, phase=PodPhase.STARTING), draining("b", 1)), NOW)
     assert [worker.name for worker in to_undrain(view, 2)] == ["b"]
