@@ -6,6 +6,10 @@
 # not pass HAProxy's own check is never loaded: the one that runs goes on.
 set -eu
 
+# Before anything else: a process number 1 without a handler never hears of SIGTERM.
+stopping=no
+trap 'stopping=yes' TERM INT
+
 config_dir=${ASRPOOL_CONFIG_DIR:-/etc/asrpool}
 run_dir=${ASRPOOL_RUN_DIR:-/run/asrpool}
 poll_seconds=${ASRPOOL_POLL_SECONDS:-1}
@@ -73,7 +77,9 @@ if ! valid "$run_dir/staged"; then
     log error "the configuration in $config_dir is not valid; HAProxy was not started"
     exit 1
 fi
-[ "${1:-}" != check ] || exit 0
+if [ "${1:-}" = check ] || [ "$stopping" = yes ]; then
+    exit 0
+fi
 load
 
 ASRPOOL_LOADED_DIR="$run_dir/loaded"
@@ -89,9 +95,6 @@ stop() {
     sleep "$stop_delay_seconds"
     kill -USR1 "$master" 2>/dev/null || true
 }
-stopping=no
-trap 'stopping=yes' TERM INT
-
 rejected=
 while [ "$stopping" = no ] && kill -0 "$master" 2>/dev/null; do
     sleep "$poll_seconds" &

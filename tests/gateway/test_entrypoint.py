@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.fakes import FakeDns
-from tests.gateway.harness import Gateway, Started, eventually
+from tests.gateway.harness import ENTRYPOINT, Gateway, Started, eventually
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
 
@@ -67,6 +67,13 @@ async def test_sigterm_finishes_the_streams_then_ends(gateway: Started) -> None:
     assert await first.echo()
     await first.end()
     await asyncio.wait_for(gate.process.wait(), timeout=10)
+
+
+def test_sigterm_is_heard_from_the_first_moment() -> None:
+    """In a pod, where this is process number 1, a signal that comes before its handler is lost for good."""
+    text = ENTRYPOINT.read_text(encoding="utf-8")
+    first_command = next(line for line in text.splitlines() if line and not line.startswith(("#", "set ", "stopping=")))
+    assert first_command == "trap 'stopping=yes' TERM INT"
 
 
 async def test_it_does_not_start_with_a_wrong_configuration(tmp_path: Path) -> None:
