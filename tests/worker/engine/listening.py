@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from asrpool_worker.engine.messages import Ended, Event, Failed, Final, Partial
@@ -27,12 +28,17 @@ class Listener:
     @property
     def said(self) -> list[tuple[object, ...]]:
         """Its events without their latencies, which depend on the machine."""
-        told: list[tuple[object, ...]] = []
-        for event in self.events:
-            if isinstance(event, Partial):
-                told.append(("partial", event.text))
-            elif isinstance(event, Final):
-                told.append(("final", event.text, event.begin_ms, event.end_ms, event.timestamps_ms))
-            else:
-                told.append((type(event).__name__,))
-        return told
+        return told(self.events)
+
+
+def told(events: Iterable[Event]) -> list[tuple[object, ...]]:
+    """`events` without their latencies."""
+    plain: list[tuple[object, ...]] = []
+    for event in events:
+        if isinstance(event, Partial):
+            plain.append(("partial", event.text))
+        elif isinstance(event, Final):
+            plain.append(("final", event.text, event.begin_ms, event.end_ms, event.timestamps_ms))
+        else:
+            plain.append((type(event).__name__,))
+    return plain

@@ -94,18 +94,21 @@ def vad_config(**post: Any) -> dict[str, Any]:
     }
 
 
-def write(directory: Path, config: dict[str, Any], seed: int = 0) -> Path:
-    """Write `config` with random weights, tokens and statistics into `directory`."""
+def write(directory: Path, config: dict[str, Any], seed: int = 0, token_bias: float = -1.0) -> Path:
+    """Write `config` with random weights, tokens and statistics into `directory`.
+
+    A recogniser's `token_bias` says how often it speaks: -1 is about every third frame, as in Mandarin; below, more rarely.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     if "tokenizer" in config:
         (directory / "tokens.json").write_text(json.dumps(TOKENS), encoding="utf-8")
     _write_cmvn(directory / "am.mvn", MEL_BINS * config["frontend_conf"]["lfr_m"], seed)
-    torch.save(_weights(directory, config, seed), directory / "model.pt")
+    torch.save(_weights(directory, config, seed, token_bias), directory / "model.pt")
     return directory
 
 
-def _weights(directory: Path, config: dict[str, Any], seed: int) -> dict[str, torch.Tensor]:
+def _weights(directory: Path, config: dict[str, Any], seed: int, token_bias: float) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed)
     model = modeldir.read(directory)
     module: nn.Module
@@ -113,8 +116,7 @@ def _weights(directory: Path, config: dict[str, Any], seed: int) -> dict[str, to
         module = VadStep(read_vad(model)[0])
     else:
         module = Paraformer(read_dims(model, streaming=config["model"] == "ParaformerStreaming"))
-        # About a token every third frame, as in Mandarin speech, and frames that differ in what they carry.
-        module.predictor.cif_output.bias.data.fill_(-1.0)
+        module.predictor.cif_output.bias.data.fill_(token_bias)
         module.predictor.cif_output.weight.data.mul_(6.0)
     return module.state_dict()
 

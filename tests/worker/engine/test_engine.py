@@ -401,7 +401,7 @@ class TestEnds:
         held = []
         for number in range(6):
             feed(stream, talk(50 + number, (2.0, 3.0)), 9600)
-            _wait_for(lambda: stream.backlog_seconds < 1.0)
+            _wait_for(lambda: stream.backlog_seconds < 0.2)
             (state,) = bench.engine._streams.values()
             held.append(state.audio.frames.count - state.audio.frames.first)
         stream.close()

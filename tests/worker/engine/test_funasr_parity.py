@@ -121,6 +121,23 @@ def test_streaming_tokens_are_funasrs(
     assert sum(len(tokens) for tokens in found) > 5
 
 
+def test_chunks_without_a_token_leave_the_decoder_as_funasr_does(tmp_path: Path) -> None:
+    """A model that seldom speaks: its decoder's caches keep what the last token left, over chunks that had none."""
+    directory = model_dirs.write(tmp_path, model_dirs.paraformer_config(streaming=True), seed=1, token_bias=-3.5)
+    options = StreamOptions(chunk_size=(0, 4, 2), encoder_chunk_look_back=4, decoder_chunk_look_back=2)
+    model = modeldir.read(directory)
+    auto = auto_model(directory)
+    silent = 0
+    for seed in range(3):
+        samples = babble(12.0, seed=seed)
+        expected = funasr_texts(auto, options, samples)
+        found = our_tokens(online_model(model), check_options(options), samples)
+        assert ["".join(tokens).replace("<unk>", "") for tokens in found] == expected
+        first = next(index for index, tokens in enumerate(found) if tokens)
+        silent += sum(not tokens for tokens in found[first:-1])
+    assert silent > 10, "chunks without a token between chunks with one"
+
+
 @pytest.mark.parametrize("seconds", [0.5, 1.234, 3.01])
 @pytest.mark.parametrize("kind", ["asr", "vad"])
 def test_features_are_funasrs(random_online: Path, random_vad: Path, kind: str, seconds: float) -> None:
@@ -186,9 +203,13 @@ def test_second_pass_is_funasrs_also_in_a_batch(offline_reference: Reference) ->
         frames.append(
             stack(model.frontend, model.cmvn, banked, 0, stacked_count(model.frontend, len(banked), final=True))
         )
+    together = offline.run(frames)
+    for utterance, result in zip(frames, together, strict=True):
+        (alone,) = offline.run([utterance])
+        np.testing.assert_allclose(result.alphas, alone.alphas, atol=1e-5)
     found = [
         "".join(model.tokens[number] for number in result.token_ids if number > 2).replace("<unk>", "")
-        for result in offline.run(frames)
+        for result in together
     ]
     expected = []
     for samples in utterances:

@@ -6,18 +6,22 @@ numbers are filter-bank frames (10 ms) from the start of the stream, "stacked" o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from asrpool_worker.engine.audio import AudioQueue, FrameBuffer
 from asrpool_worker.engine.features import first_frame_of, frames_needed, stack, stacked_count
-from asrpool_worker.engine.messages import SAMPLE_RATE_HZ
+from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Final
 from asrpool_worker.engine.modeldir import FloatArray, ModelDir
-from asrpool_worker.engine.models import Slot, VadModel, place
+from asrpool_worker.engine.models import Recognised, Slot, VadModel, place
 from asrpool_worker.engine.paraformer.dims import ParaformerDims
+from asrpool_worker.engine.paraformer.timestamps import token_times_ms
+from asrpool_worker.engine.text import CONTROL_TOKENS, join
 from asrpool_worker.engine.vad.endpointer import Boundary, Endpointer
 
+FRAME_MS = 10
 STACKED_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000
 VAD_SMALL_FRAMES, VAD_LARGE_FRAMES = 12, 200
 """A live stream brings a few frames at a time; one that is behind takes larger bites, in batches of its own."""
@@ -46,7 +50,16 @@ class VadPass:
             return 0
         if until is not None:
             ready = max(0, min(ready, until - self.scored))
-        return min(ready, VAD_SMALL_FRAMES if ready <= VAD_SMALL_FRAMES else VAD_LARGE_FRAMES)
+        return min(ready, self.bucket(ready))
+
+    def bucket(self, frames: int) -> int:
+        """The most frames of the batch that a bite of `frames` goes into."""
+        return VAD_SMALL_FRAMES if frames <= VAD_SMALL_FRAMES else VAD_LARGE_FRAMES
+
+    @property
+    def small_bite_end(self) -> int:
+        """Where the next bite ends if it is a small one."""
+        return self.scored + VAD_SMALL_FRAMES
 
     @property
     def hop_frames(self) -> int:
@@ -158,3 +171,22 @@ def utterance_frames(model: ModelDir, frames: FrameBuffer, begin: int, end: int)
     """Frames `begin`..`end` of the stream as the offline model reads them: (stacked frames, feature_size)."""
     view = frames.view(begin, end)
     return stack(model.frontend, model.cmvn, view, 0, stacked_count(model.frontend, len(view), final=True))
+
+
+def final_of(utterance: Utterance, recognised: Recognised, names: Sequence[str], now: float) -> Final | None:
+    """What to tell of an utterance; nothing when it says nothing and no partial has to be taken back."""
+    said = [names[number] for number in recognised.token_ids]
+    times = token_times_ms(recognised.alphas, len(said), utterance.begin * FRAME_MS)
+    kept = [(name, time) for name, time in zip(said, times, strict=True) if name not in CONTROL_TOKENS]
+    if not kept and not utterance.had_partial:
+        return None
+    tokens = tuple(name for name, _ in kept)
+    latency = max(0.0, now - utterance.ready_seconds)
+    return Final(
+        text=join(tokens),
+        begin_ms=utterance.begin * FRAME_MS,
+        end_ms=utterance.end * FRAME_MS,
+        latency_seconds=latency,
+        tokens=tokens,
+        timestamps_ms=tuple(time for _, time in kept),
+    )

@@ -14,25 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asrpool_worker.engine.audio import AudioQueue
-from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Ended, Event, Failed, Final, Mode, Partial, Samples, Sink
+from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Ended, Event, Failed, Mode, Partial, Samples, Sink
 from asrpool_worker.engine.modeldir import FloatArray
 from asrpool_worker.engine.models import ChunkRow, ModelSet, Recognised, offered
 from asrpool_worker.engine.options import Limits, StepShape
-from asrpool_worker.engine.paraformer.timestamps import token_times_ms
-from asrpool_worker.engine.passes import (
-    VAD_LARGE_FRAMES,
-    VAD_SMALL_FRAMES,
-    OnlinePass,
-    Utterance,
-    VadPass,
-    utterance_frames,
-)
+from asrpool_worker.engine.passes import FRAME_MS, OnlinePass, Utterance, VadPass, final_of, utterance_frames
 from asrpool_worker.engine.scheduler import Job, Stage
-from asrpool_worker.engine.text import CONTROL_TOKENS, join, spoken
+from asrpool_worker.engine.text import join, spoken
 from asrpool_worker.engine.vad.endpointer import Begin, Boundary
-
-FRAME_MS = 10
-SHORTEST_UTTERANCE_FRAMES = 1
 
 
 @dataclass
@@ -115,8 +104,7 @@ class StreamState:
         waiting = self._vad_waiting
         if self._vad is not None and waiting > 0:
             samples = self._vad.samples_needed(self.audio, self._vad.scored + waiting - 1)
-            bucket = VAD_SMALL_FRAMES if waiting <= VAD_SMALL_FRAMES else VAD_LARGE_FRAMES
-            return self._job(Stage.VAD, bucket, self._arrival(samples))
+            return self._job(Stage.VAD, self._vad.bucket(waiting), self._arrival(samples))
         if self._online is not None and self._flushing and self._online.last_chunk(self.audio) is not None:
             return self._job(Stage.ONLINE, self.shape, self._arrival(self.audio.received_samples))
         return None
@@ -183,16 +171,8 @@ class StreamState:
     def on_offline(self, recognised: Recognised, now: float) -> list[Event]:
         """The second pass read the utterance of `offline_row`."""
         self._done_seconds = now
-        utterance = self._utterances.popleft()
-        names = [self.models.needed_offline.model.tokens[number] for number in recognised.token_ids]
-        times = token_times_ms(recognised.alphas, len(names), utterance.begin * FRAME_MS)
-        kept = [(name, time) for name, time in zip(names, times, strict=True) if name not in CONTROL_TOKENS]
-        tokens = tuple(name for name, _ in kept)
-        if not tokens and not utterance.had_partial:
-            return []
-        latency = max(0.0, now - utterance.ready_seconds)
-        begin_ms, end_ms = utterance.begin * FRAME_MS, utterance.end * FRAME_MS
-        return [Final(join(tokens), begin_ms, end_ms, latency, tokens, tuple(time for _, time in kept))]
+        final = final_of(self._utterances.popleft(), recognised, self.models.needed_offline.model.tokens, now)
+        return [] if final is None else [final]
 
     def release(self) -> None:
         """Give back what the stream holds in the models; it takes no more work."""
@@ -216,18 +196,26 @@ class StreamState:
 
     @property
     def _vad_gate(self) -> int | None:
-        """How far the VAD is to go before the next streaming chunk runs, and no further until it has.
+        """How far the VAD may go before the next streaming chunk runs, if one will.
 
         So whether a chunk still belongs to its utterance follows from the audio alone, not from which work came first.
+        For the same reason the VAD takes small bites where partials are wanted: it must not find an utterance's end in
+        the bite that finds its beginning.
         """
-        if self._vad is None or self._online is None:
+        if self._vad is None or self.mode is Mode.OFFLINE:
             return None
-        return self._online.frames_needed - self._vad.hop_frames
+        bite_end = self._vad.small_bite_end
+        return bite_end if self._online is None else min(bite_end, self._chunk_gate)
+
+    @property
+    def _chunk_gate(self) -> int:
+        """The next streaming chunk runs when the VAD has come this far."""
+        return offered(self._online).frames_needed - offered(self._vad).hop_frames
 
     def _belongs(self, online: OnlinePass) -> bool:
         """Whether it is known that the next chunk lies within the utterance that is going on."""
         if self._vad is not None:
-            return self._vad_gate is None or self._vad.scored >= self._vad_gate
+            return self._vad.scored >= self._chunk_gate
         return self._cut_frame is None or online.frames_needed <= self._cut_frame
 
     @property
@@ -236,7 +224,8 @@ class StreamState:
         if self._vad is None:
             return 0
         last_chunk_came = self._all_framed and self._online is not None and not self._online.ready(self.audio)
-        return self._vad.waiting(self.audio, self._all_framed, None if last_chunk_came else self._vad_gate)
+        gate = self._vad.small_bite_end if last_chunk_came else self._vad_gate
+        return self._vad.waiting(self.audio, self._all_framed, gate)
 
     @property
     def _flushing(self) -> bool:
@@ -272,7 +261,7 @@ class StreamState:
 
     def _close_utterance(self, end: int, samples: int) -> None:
         begin = offered(self._begin)
-        if end - begin >= SHORTEST_UTTERANCE_FRAMES:
+        if end > begin:
             frames = utterance_frames(self.models.needed_offline.model, self.audio.frames, begin, end)
             self._utterances.append(Utterance(begin, end, frames, self._arrival(samples), self._had_partial))
         self._begin = None
