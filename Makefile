@@ -45,7 +45,7 @@ crd: $(VENV) ## write the CRD from the pydantic models
 	cp crds/asrpools.yaml charts/asrpool/crds/asrpools.yaml
 
 golden: $(VENV) ## write the golden files of the rendered objects anew (read the diff!)
-	$(PY) -m pytest -q tests/operator/render --update-golden
+	$(PY) -m pytest -q tests/operator/render tests/chart --update-golden
 
 bench: $(VENV) ## timings, as ratios against a named baseline
 	$(PY) -m bench
