@@ -16,10 +16,12 @@ async def test_an_edit_replaces_the_pods_and_every_stream_ends_on_the_pod_it_beg
             await streams.until_live(3)
             await pool.edit(worker={"podTemplate": {"metadata": {"annotations": {"edited": "yes"}}}})
 
-            async def new() -> list[str]:
-                return [name for name in await pool.ready() if name not in old]
-
-            await eventually(new, lambda names: len(names) >= 2, within_seconds=90, what="new pods are ready")
+            await eventually(
+                pool.ready,
+                lambda names: len(names) == 2 and not set(names) & set(old),
+                within_seconds=90,
+                what="new pods are ready, old ones were told to go",
+            )
             streams.want(4)
             await streams.until_live(4)
             remaining = {pod["metadata"]["name"] for pod in await pool.workers()}
