@@ -10,6 +10,8 @@ import torch
 
 REGISTERED_BY = (
     "funasr.frontends.wav_frontend",
+    "funasr.models.bicif_paraformer.cif_predictor",
+    "funasr.models.bicif_paraformer.model",
     "funasr.models.fsmn_vad_streaming.encoder",
     "funasr.models.fsmn_vad_streaming.model",
     "funasr.models.paraformer.cif_predictor",

@@ -60,6 +60,7 @@ def test_each_broken_file_is_named(directory: Path, name: str, content: bytes | 
         ("predictor_conf", {"smooth_factor": 2.0}, "smooth_factor"),
         ("model", "Whisper", "Whisper cannot serve as online model"),
         ("decoder", "TransformerDecoder", "TransformerDecoder"),
+        ("predictor", "CifPredictor", "predictor CifPredictor is not served"),
     ],
     ids=str,
 )

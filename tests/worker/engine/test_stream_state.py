@@ -144,6 +144,15 @@ def test_too_much_audio_ahead_is_the_clients_fault(models: ModelSet) -> None:
     stream.release()
 
 
+def test_audio_after_the_end_is_refused(models: ModelSet) -> None:
+    stream = stream_of(models, Mode.ONLINE)
+    stream.finish(0.0)
+    failed = stream.accept(np.zeros(960, dtype=np.float32), 0.0)
+    assert isinstance(failed, Failed)
+    assert "after the end" in failed.message
+    stream.release()
+
+
 def test_finals_are_in_order_and_apart(models: ModelSet) -> None:
     events = hear(models, Mode.OFFLINE, talk(8, (3.0, 1.2), (5.5, 1.2), (1.0, 1.2)), [])
     finals = [event for event in events if isinstance(event, Final)]

@@ -14,9 +14,17 @@ import numpy as np
 import pytest
 
 from asrpool.cer import character_error_rate
+from asrpool_worker.engine import modeldir
+from asrpool_worker.engine.backend import Backend
 from asrpool_worker.engine.engine import RecognitionEngine
 from asrpool_worker.engine.factory import EngineConfig, build_engine
 from asrpool_worker.engine.messages import Ended, Event, Final, Mode, Partial, Samples, StreamOptions
+from asrpool_worker.engine.models import ChunkRow, OfflineModel, OnlineModel, VadModel
+from asrpool_worker.engine.onnx_backend import OnnxBackend
+from asrpool_worker.engine.options import StepShape
+from asrpool_worker.engine.paraformer.dims import read_dims
+from asrpool_worker.engine.torch_backend import TorchBackend
+from asrpool_worker.engine.vad.dims import read_vad
 from tests.worker.engine.funasr_reference import auto_model
 from tests.worker.engine.listening import Listener
 from tinyasr import testset
@@ -73,6 +81,34 @@ def partial_text(events: list[Event]) -> str:
 
 def final_text(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Final))
+
+
+def test_the_graphs_are_of_these_weights() -> None:
+    """model.onnx beside model.pt is its export, not that of an earlier training."""
+    rng = np.random.default_rng(0)
+    backends: list[Backend] = [TorchBackend("cpu", "float32", 1), OnnxBackend("cpu", 1)]
+    streaming = modeldir.read(MODELS / "paraformer-tiny-streaming")
+    dims = read_dims(streaming, streaming=True)
+    whole = modeldir.read(MODELS / "paraformer-tiny")
+    whole_dims = read_dims(whole, streaming=False)
+    vad = modeldir.read(MODELS / "fsmn-vad-tiny")
+    vad_dims, times = read_vad(vad)
+    frames = rng.normal(size=(60, 560)).astype(np.float32)
+    vad_frames = rng.normal(size=(60, 400)).astype(np.float32)
+    carried, alphas, silence = [], [], []
+    for backend in backends:
+        online = OnlineModel(streaming, dims, backend.online(streaming, dims), backend.arrays)
+        slot = online.acquire(StepShape(0, 60, 0, 0, 0))
+        online.step([ChunkRow(slot, frames, final=False)])
+        carried.append(backend.arrays.to_host(online._pools[slot.shape]._state["cif_hidden"][slot.number]))
+        second_pass = OfflineModel(whole, whole_dims, backend.offline(whole, whole_dims), backend.arrays)
+        alphas.append(second_pass.run([frames])[0].alphas)
+        scorer = VadModel(vad, vad_dims, times, backend.vad(vad, vad_dims), backend.arrays)
+        silence.append(scorer.step([(vad_frames, scorer.fresh_past())])[0][0])
+    for ours, theirs in (carried, alphas, silence):
+        np.testing.assert_allclose(
+            ours, theirs, atol=2e-3, err_msg="run `asrpool-worker export` on the model directories"
+        )
 
 
 def test_texts_are_funasrs(engine_without_vad: RecognitionEngine) -> None:

@@ -120,7 +120,9 @@ def _download(name: str, hub: str, cache: Path | None) -> Path:
         from huggingface_hub import snapshot_download as fetch_huggingface
 
         return Path(fetch_huggingface(name, cache_dir=cache_dir))
-    except (OSError, ValueError, RuntimeError) as error:
+    except ImportError:
+        raise
+    except Exception as error:  # each hub client has errors of its own
         raise ModelError(
             f"{name}: could not be fetched from {hub} ({error}); check the name and the network"
         ) from error

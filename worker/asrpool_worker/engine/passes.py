@@ -114,6 +114,11 @@ class OnlinePass:
         return begin_samples + (self.stacked + self.slot.shape.stride) * STACKED_SAMPLES
 
     @property
+    def frames_done(self) -> int:
+        """The stream's frames that it has gone over."""
+        return self.begin + self.stacked * self.model.frontend.lfr_n
+
+    @property
     def frames_needed(self) -> int:
         """The next whole chunk needs the stream's frames before this one."""
         return self.begin + frames_needed(self.model.frontend, self.stacked + self.slot.shape.stride)

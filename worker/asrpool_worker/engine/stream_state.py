@@ -57,6 +57,8 @@ class StreamState:
 
     def accept(self, samples: Samples, arrived_seconds: float) -> Failed | None:
         """Take audio; a `Failed` when it cannot be used."""
+        if self._finish_seconds is not None:
+            return Failed("audio came after the end of the stream; open another one", "client")
         if not np.isfinite(samples).all():
             return Failed(
                 "the audio holds samples that are not finite numbers; send 16-bit PCM or floats in [-1, 1)", "client"
@@ -85,7 +87,7 @@ class StreamState:
         if self._vad is not None:
             done = min(done, self._vad.scored * self._shift)
         if self._online is not None:
-            done = min(done, (self._online.begin + self._online.stacked * self._stacking) * self._shift)
+            done = min(done, self._online.frames_done * self._shift)
         if self._utterances:
             done = min(done, self._utterances[0].begin * self._shift)
         return self.audio.received_samples - done
@@ -185,10 +187,6 @@ class StreamState:
     @property
     def _shift(self) -> int:
         return self.models.frontend.frame_shift_samples
-
-    @property
-    def _stacking(self) -> int:
-        return self.models.needed_online.model.frontend.lfr_n
 
     @property
     def _all_framed(self) -> bool:

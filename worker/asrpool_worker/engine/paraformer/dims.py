@@ -12,7 +12,12 @@ ONLINE_CLASSES = frozenset({"ParaformerStreaming"})
 OFFLINE_CLASSES = frozenset({"Paraformer", "BiCifParaformer", "SeacoParaformer"})
 """The last two are a Paraformer with an extra time-stamp head and hotword encoder; their recogniser is the same."""
 
-ENCODER_CLASSES = frozenset({"SANMEncoder", "SANMEncoderChunkOpt"})
+PART_CLASSES = {
+    "encoder": frozenset({"SANMEncoder", "SANMEncoderChunkOpt"}),
+    "decoder": frozenset({"ParaformerSANMDecoder"}),
+    "predictor": frozenset({"CifPredictorV2", "CifPredictorV3"}),
+}
+"""What this engine computes; V3 is V2 with the time-stamp head beside it."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,11 @@ def read_dims(model: ModelDir, streaming: bool) -> ParaformerDims:
         raise ModelError(
             f"{where}: model {model.model_class} cannot serve as {role} model (can: {', '.join(sorted(allowed))})"
         )
-    if model.config.get("encoder") not in ENCODER_CLASSES or model.config.get("decoder") != "ParaformerSANMDecoder":
-        raise ModelError(
-            f"{where}: encoder {model.config.get('encoder')} with decoder {model.config.get('decoder')} is not served"
-        )
+    for part, known in PART_CLASSES.items():
+        if model.config.get(part) not in known:
+            raise ModelError(
+                f"{where}: {part} {model.config.get(part)} is not served (can: {', '.join(sorted(known))})"
+            )
     encoder, decoder, predictor = (model.section(f"{part}_conf") for part in ("encoder", "decoder", "predictor"))
     try:
         dims = ParaformerDims(
