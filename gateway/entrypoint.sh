@@ -13,6 +13,7 @@ trap 'stopping=yes' TERM INT
 config_dir=${ASRPOOL_CONFIG_DIR:-/etc/asrpool}
 run_dir=${ASRPOOL_RUN_DIR:-/run/asrpool}
 poll_seconds=${ASRPOOL_POLL_SECONDS:-1}
+reload_seconds=${ASRPOOL_RELOAD_SECONDS:-12}
 stop_delay_seconds=${ASRPOOL_STOP_DELAY_SECONDS:-3}
 name=${POD_NAME:-$(hostname)}
 address=${POD_IP:-127.0.0.1}
@@ -65,9 +66,14 @@ valid() {
     ASRPOOL_LOADED_DIR="$1" haproxy -c -L "$name" -f "$1/peers.cfg" -f "$1/haproxy.cfg"
 }
 
+# A process teaches its successor the stick table only when its own start-up synchronisation is over (HAProxy gives
+# that 5 s for the local peer and 5 s for the others): sooner than this after a load, the sessions would be forgotten.
+settled() { [ $(($(date +%s) - loaded_at)) -ge "$reload_seconds" ]; }
+
 load() {
     rm -rf "$run_dir/loaded"
     mv "$run_dir/staged" "$run_dir/loaded"
+    loaded_at=$(date +%s)
 }
 
 fingerprint() { cat "$1/peers.cfg" "$1/haproxy.cfg" "$1/gateway.lua" | cksum; }
@@ -105,6 +111,7 @@ while [ "$stopping" = no ] && kill -0 "$master" 2>/dev/null; do
     if [ "$wanted" = "$(fingerprint "$run_dir/loaded")" ] || [ "$wanted" = "$rejected" ]; then
         continue
     fi
+    settled || continue
     if valid "$run_dir/staged"; then
         load
         kill -USR2 "$master"

@@ -22,10 +22,12 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Started]:
         pytest.fail("these tests run the real HAProxy: apt-get install haproxy")
     gateways: list[Gateway] = []
 
-    async def start(*workers: dict[str, Any], edit: Callable[[str], str] = lambda text: text, **spec: Any) -> Gateway:
+    async def start(
+        *workers: dict[str, Any], edit: Callable[[str], str] = lambda text: text, reload_seconds: int = 0, **spec: Any
+    ) -> Gateway:
         dns = FakeDns("_ws._tcp.demo-worker.speech.svc.cluster.local")
         await dns.start()
-        made = Gateway(directory=tmp_path / str(len(gateways)), dns=dns)
+        made = Gateway(directory=tmp_path / str(len(gateways)), dns=dns, reload_seconds=reload_seconds)
         made.directory.mkdir()
         gateways.append(made)
         made.configure(spec, edit)

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,9 @@ class Gateway:
 
     directory: Path
     dns: FakeDns
+    number: int = 0
+    replicas: int = 1
+    reload_seconds: int = 0
     port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
     peer_port: int = field(default_factory=free_port)
@@ -127,7 +130,8 @@ class Gateway:
         config = self.directory / "config"
         config.mkdir(exist_ok=True)
         (config / "gateway.lua").write_text(haproxy.gateway_lua(), encoding="utf-8")
-        (config / "peers").write_text("demo-gateway-0 localhost\n", encoding="utf-8")
+        peers = [f"demo-gateway-{number} 127.77.1.{1 + number}\n" for number in range(self.replicas)]
+        (config / "peers").write_text("".join(peers), encoding="utf-8")
         (config / "haproxy.cfg.new").write_text(edit(text), encoding="utf-8")
         (config / "haproxy.cfg.new").rename(config / "haproxy.cfg")
 
@@ -140,8 +144,10 @@ class Gateway:
             "ASRPOOL_NAMESERVER": f"127.0.0.1:{self.dns.port}",
             "ASRPOOL_PEER_PORT": str(self.peer_port),
             "ASRPOOL_POLL_SECONDS": "0.1",
+            "ASRPOOL_RELOAD_SECONDS": str(self.reload_seconds),
             "ASRPOOL_STOP_DELAY_SECONDS": "0.1",
-            "POD_NAME": "demo-gateway-0",
+            "POD_NAME": f"demo-gateway-{self.number}",
+            "POD_IP": f"127.77.1.{1 + self.number}",
         }
         with (self.directory / "log").open("ab") as log:
             command = [str(ENTRYPOINT)]
@@ -151,6 +157,16 @@ class Gateway:
         process = self.process
         await eventually(lambda: self.started() or process.returncode is not None, what="gateway listens")
         assert process.returncode is None, self.log()
+
+    @contextlib.asynccontextmanager
+    async def reload(self) -> AsyncIterator[None]:
+        """Around an edit: ends when the new process has the port and its workers are up."""
+        before = self.log().count("Loading success")
+        yield
+        waits = self.reload_seconds + 5
+        await eventually(lambda: self.log().count("Loading success") > before, within_seconds=waits, what="reload")
+        await eventually(lambda: "Proxy streams stopped" in self.log(), what="the old process lets go")
+        await self.all_up()
 
     def log(self) -> str:
         """What it has printed so far."""

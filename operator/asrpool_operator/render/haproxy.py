@@ -141,7 +141,7 @@ frontend streams
 
 frontend again
     bind "unix@${{ASRPOOL_RUN_DIR}}/again.sock" mode 600
-    no log
+    option dontlog-normal
     http-request set-var(txn.session) req.hdr(X-Asrpool-Session)
     http-request set-var(txn.placed) req.hdr(X-Asrpool-Placed)
     default_backend workers
