@@ -37,7 +37,6 @@ class Sample:
     at_seconds: float
     replicas: int
     pods: tuple[PodSample, ...] = ()
-    held: int = 0
     reason: str = ""
 
 
@@ -50,7 +49,8 @@ class Counts:
     over_capacity_seconds: float = 0.0
     drained_pods: int = 0
     undrained: int = 0
-    unreadable_pod_samples: int = 0
+    unreadable_share: float = 0.0
+    """How many of the looks at a ready pod's sessions, of 1, saw nothing."""
     pods_seen: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -60,7 +60,7 @@ def count(samples: Sequence[Sample]) -> Counts:
         return Counts()
     over_seconds = 0.0
     drained: set[str] = set()
-    undrained = unreadable = 0
+    undrained = unreadable = looks = 0
     before: dict[str, PodState] = {}
     for sample, following in zip(samples, [*samples[1:], None], strict=True):
         if following is not None and any(_over(pod) for pod in sample.pods):
@@ -70,6 +70,7 @@ def count(samples: Sequence[Sample]) -> Counts:
                 drained.add(pod.name)
             elif pod.state is PodState.READY and before.get(pod.name) is PodState.DRAINING:
                 undrained += 1
+            looks += pod.ready
             unreadable += pod.ready and pod.active is None
             before[pod.name] = pod.state
     return Counts(
@@ -78,7 +79,7 @@ def count(samples: Sequence[Sample]) -> Counts:
         over_capacity_seconds=round(over_seconds, 2),
         drained_pods=len(drained),
         undrained=undrained,
-        unreadable_pod_samples=unreadable,
+        unreadable_share=unreadable / looks if looks else 0.0,
         pods_seen=frozenset(before),
     )
 

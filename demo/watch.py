@@ -1,8 +1,8 @@
 """Looks at the pool twice a second through the API server, as anybody with a kubeconfig could.
 
-It reads the Deployment, the pods, each worker's `/metrics` and the gateway's `/held` by the API server's own pod
-proxy, so that the demo sees the same on a laptop's kind, on the devcluster and on a cluster far away. A read that
-fails leaves its figure unknown for that sample; it never invents one.
+It reads the Deployment, the pods, the pool and, by the API server's own pod proxy, each worker's `/metrics`, so that the
+demo sees the same on a laptop's kind, on the devcluster and on a cluster far away. Where the API server does not answer
+there is no sample; where a worker does not, its figures are unknown. Nothing is ever invented.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 SAMPLE_SECONDS = 0.5
 _ADMIN_PORT = 10096
-_GATEWAY_ADMIN_PORT = 8404
 _DRAINING_SINCE = "asrpool.dev/draining-since"
 
 
@@ -48,18 +47,16 @@ class PoolWatch:
     async def _sample(self) -> Sample:
         core = f"/api/v1/namespaces/{self._namespace}"
         selector = f"asrpool.dev/pool={self._pool},app.kubernetes.io/component=worker"
-        deployment, pods, pool, held = await asyncio.gather(
+        deployment, pods, pool = await asyncio.gather(
             self._json(f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{self._pool}-worker"),
             self._json(f"{core}/pods?labelSelector={selector}"),
             self._json(f"/apis/asrpool.dev/v1alpha1/namespaces/{self._namespace}/asrpools/{self._pool}"),
-            self._json(f"{core}/pods/{self._pool}-gateway-0:{_GATEWAY_ADMIN_PORT}/proxy/held"),
         )
         samples = await asyncio.gather(*(self._pod(core, item) for item in pods.get("items", [])))
         return Sample(
             at_seconds=time.monotonic(),
             replicas=int(deployment.get("spec", {}).get("replicas", 0)),
             pods=tuple(sorted(samples, key=lambda pod: pod.name)),
-            held=int(held.get("held", 0)) + int(held.get("queued", 0)),
             reason=pool.get("status", {}).get("lastDecision", {}).get("reason", ""),
         )
 
@@ -78,7 +75,7 @@ class PoolWatch:
 
     async def _json(self, path: str) -> dict[str, Any]:
         response = await self._client.get(path)
-        if response.status_code in {404, 503}:
+        if response.status_code == httpx.codes.NOT_FOUND:
             return {}
         response.raise_for_status()
         body: dict[str, Any] = response.json()

@@ -36,5 +36,10 @@ def test_scale_out_is_counted_from_the_burst() -> None:
     assert seconds_until_replicas(samples, 7.0, above=1) is None
 
 
+def test_pods_that_show_no_sessions_are_counted_among_the_looks() -> None:
+    seen = (pod("a"), pod("b", active=None), pod("c", PodState.STARTING, active=None), pod("d"))
+    assert count([Sample(0.0, 4, seen)]).unreadable_share == 1 / 3
+
+
 def test_nothing_seen_is_nothing_counted() -> None:
     assert count([]).max_ready == 0

@@ -1,6 +1,7 @@
 """Each condition of a good demo fails it alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,10 @@ def test_a_good_demo_has_no_failures() -> None:
 @pytest.mark.parametrize(
     "bad",
     [
-        {"streams": 0}, {"lost": 1}, {"moved": 1}, {"over_capacity": 0.5}, {"cer_final": 0.06}, {"cer_final": None},
+        {"streams": 0}, {"lost": 1}, {"moved": 1}, {"over_capacity": 0.5}, {"over_capacity": None}, {"cer_final": 0.06}, {"cer_final": None},
         {"max_ready": 2}, {"final_replicas": 1}, {"held_at_zero": 0},
     ],
     ids="-".join,
 )  # fmt: skip
-def test_each_condition_fails_it_alone(bad: dict[str, int]) -> None:
+def test_each_condition_fails_it_alone(bad: dict[str, Any]) -> None:
     assert len(failures(replace(GOOD, **bad))) == 1
