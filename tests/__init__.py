@@ -1,0 +1,1 @@
+"""Tests: the folders mirror the packages. A package, so that no installed distribution's own `tests` can take its name."""
