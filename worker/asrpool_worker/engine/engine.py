@@ -15,15 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from asrpool_worker.engine.inbox import Closed, Fed, Finished, Inbox, Message, Opened
+from asrpool_worker.engine.handle import EngineStream
+from asrpool_worker.engine.inbox import Closed, Fed, Inbox, Message, Opened
 from asrpool_worker.engine.messages import (
-    SAMPLE_RATE_HZ,
     EngineObserver,
     EngineStats,
     Event,
     Failed,
     Mode,
-    Samples,
     Sink,
     StreamOptions,
 )
@@ -45,34 +44,6 @@ class LoadedModels:
 
     models: ModelSet
     phases_seconds: dict[str, float]
-
-
-class EngineStream:
-    """A stream as its session holds it: messages in, and a count of what has been worked off."""
-
-    def __init__(self, key: int, inbox: Inbox) -> None:
-        self._key = key
-        self._inbox = inbox
-        self._received_samples = 0
-        self.done_samples = 0
-
-    def feed(self, samples: Samples, arrived_monotonic_seconds: float) -> None:
-        """See `messages.Stream`."""
-        self._received_samples += len(samples)
-        self._inbox.put(Fed(self._key, samples, arrived_monotonic_seconds))
-
-    def finish(self) -> None:
-        """See `messages.Stream`."""
-        self._inbox.put(Finished(self._key, time.monotonic()))
-
-    def close(self) -> None:
-        """See `messages.Stream`."""
-        self._inbox.put(Closed(self._key))
-
-    @property
-    def backlog_seconds(self) -> float:
-        """See `messages.Stream`."""
-        return max(0, self._received_samples - self.done_samples) / SAMPLE_RATE_HZ
 
 
 class RecognitionEngine:
@@ -116,9 +87,9 @@ class RecognitionEngine:
         if options.hotwords:
             logger.info("hotwords are ignored: the loaded models take none", extra={"session_id": session_id})
         key = next(self._keys)
-        handle = EngineStream(key, self._inbox)
+        handle = EngineStream(key, self._inbox, sink)
         self._handles[key] = handle
-        if not self._inbox.put(Opened(key, session_id, options.mode, shape, sink)):
+        if not self._inbox.put(Opened(key, session_id, options.mode, shape, handle.tell)):
             del self._handles[key]
             raise ServerError("the engine has stopped; connect again to be served by another pod")
         return handle
