@@ -10,12 +10,15 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import os
 import socket
 import struct
 from dataclasses import dataclass, field
 from typing import cast
 
 WS_PORT = 10095
+NETWORK = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}"
+"""Loopback addresses of this test run's own: the workers' ports are fixed, and another run may be on the same machine."""
 AGENT_PORT = 10097
 
 SWITCHING = (
@@ -24,6 +27,11 @@ SWITCHING = (
 )
 REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nX-Asrpool-Pod: %s\r\n\r\n"
 ANSWER = b"HTTP/1.1 %d OK\r\nContent-Length: %d\r\nX-Asrpool-Pod: %s\r\n\r\n%s"
+
+
+def address(number: int) -> str:
+    """Where `worker-<number>` lives."""
+    return f"{NETWORK}.{number}"
 
 
 @dataclass(frozen=True)

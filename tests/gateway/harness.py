@@ -16,7 +16,7 @@ from typing import Any
 
 from asrpool_operator.api import ASRPool, parse
 from asrpool_operator.render import haproxy
-from tests.gateway.fakes import FakeDns, FakeWorker
+from tests.gateway.fakes import FakeDns, FakeWorker, address
 
 ENTRYPOINT = Path(__file__).parents[2] / "gateway" / "entrypoint.sh"
 UPGRADE = (
@@ -130,7 +130,7 @@ class Gateway:
         config = self.directory / "config"
         config.mkdir(exist_ok=True)
         (config / "gateway.lua").write_text(haproxy.gateway_lua(), encoding="utf-8")
-        peers = [f"demo-gateway-{number} 127.77.1.{1 + number}\n" for number in range(self.replicas)]
+        peers = [f"demo-gateway-{number} {address(200 + number)}\n" for number in range(self.replicas)]
         (config / "peers").write_text("".join(peers), encoding="utf-8")
         (config / "haproxy.cfg.new").write_text(edit(text), encoding="utf-8")
         (config / "haproxy.cfg.new").rename(config / "haproxy.cfg")
@@ -147,7 +147,7 @@ class Gateway:
             "ASRPOOL_RELOAD_SECONDS": str(self.reload_seconds),
             "ASRPOOL_STOP_DELAY_SECONDS": "0.1",
             "POD_NAME": f"demo-gateway-{self.number}",
-            "POD_IP": f"127.77.1.{1 + self.number}",
+            "POD_IP": address(200 + self.number),
         }
         with (self.directory / "log").open("ab") as log:
             command = [str(ENTRYPOINT)]
@@ -199,10 +199,10 @@ class Gateway:
 
     async def add_worker(self, number: int, **settings: Any) -> FakeWorker:
         """Start a worker and let DNS name it."""
-        worker = FakeWorker(ip=f"127.77.0.{number}", name=f"worker-{number}", **settings)
+        worker = FakeWorker(ip=address(number), name=f"worker-{number}", **settings)
         await worker.start()
         self.workers[worker.name] = worker
-        self.dns.workers[f"127-77-0-{number}"] = worker.ip
+        self.dns.workers[worker.ip.replace(".", "-")] = worker.ip
         return worker
 
     def up(self) -> list[str]:

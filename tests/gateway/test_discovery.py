@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from tests.gateway.fakes import address
 from tests.gateway.harness import Started, eventually
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
@@ -24,7 +25,7 @@ async def test_a_new_worker_is_in_service_soon_after_it_is_ready(gateway: Starte
 async def test_a_worker_that_is_named_before_it_listens_gets_no_newcomer(gateway: Started) -> None:
     """HAProxy takes it as up until its first check: nobody may be sent there on that guess."""
     gate = await gateway({"capacity": 2}, sessions={"perPod": 2})
-    gate.dns.workers["early"] = "127.77.0.99"
+    gate.dns.workers["early"] = address(99)
     answers = [asyncio.create_task(gate.ask()) for _ in range(2)]
     for _ in range(8):
         await asyncio.sleep(0.25)
@@ -39,8 +40,8 @@ async def test_a_worker_that_is_named_before_it_listens_gets_no_newcomer(gateway
 async def test_a_stream_outlives_the_dns_record_of_its_worker(gateway: Started) -> None:
     gate = await gateway({}, {})
     first = await gate.ask(device="aa")
-    del gate.dns.workers["127-77-0-1"]
-    await eventually(lambda: gate.up() == ["127.77.0.2"], within_seconds=8, what="record is gone")
+    del gate.dns.workers[address(1).replace(".", "-")]
+    await eventually(lambda: gate.up() == [address(2)], within_seconds=8, what="record is gone")
     await asyncio.sleep(1)
     assert await first.echo()
     assert (await gate.ask()).pod == "worker-2"
@@ -51,14 +52,14 @@ async def test_a_slot_that_goes_to_another_pod_takes_no_sessions_with_it(gateway
     gate = await gateway({}, {}, edit=lambda text: re.sub("server-template w 1-[0-9]+", "server-template w 1-2", text))
     slot = {row[73].split(":")[0]: row[1] for row in _servers(gate.ask_haproxy("show stat"))}
     first = await gate.ask(device="aa")
-    address = gate.workers[first.pod].ip
+    old = gate.workers[first.pod].ip
     await first.end()
-    del gate.dns.workers[address.replace(".", "-")]
-    await eventually(lambda: address not in gate.up(), within_seconds=8, what="record is gone")
+    del gate.dns.workers[old.replace(".", "-")]
+    await eventually(lambda: old not in gate.up(), within_seconds=8, what="record is gone")
     await gate.add_worker(3)
-    await eventually(lambda: "127.77.0.3" in gate.up(), within_seconds=8, what="the third worker is up")
+    await eventually(lambda: address(3) in gate.up(), within_seconds=8, what="the third worker is up")
     now = {row[73].split(":")[0]: row[1] for row in _servers(gate.ask_haproxy("show stat"))}
-    assert now["127.77.0.3"] == slot[address], "the slot was not used again: this test tests nothing"
+    assert now[address(3)] == slot[old], "the slot was not used again: this test tests nothing"
     assert (await gate.ask()).pod == "worker-2"
     assert (await gate.ask(device="aa")).pod == "worker-2", "it was sent to the slot's new pod, or waits for it"
 

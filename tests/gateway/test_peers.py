@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gateway.fakes import address
 from tests.gateway.harness import Gateway, Started, eventually
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
@@ -33,7 +34,7 @@ async def test_a_session_finds_its_pod_through_any_gateway(gateway: Started, tmp
     try:
         filler, stream = await first.ask(), await first.ask(device="aa")
         assert stream.pod == "worker-2"
-        await eventually(lambda: "server_key=127.77.0.2" in second.ask_haproxy("show table workers"), what="told")
+        await eventually(lambda: f"server_key={address(2)}:" in second.ask_haproxy("show table workers"), what="told")
         await filler.end()
         await stream.end()
         assert (await second.ask(device="aa")).pod == "worker-2"

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.gateway.fakes import address
 from tests.gateway.harness import Started
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
@@ -124,7 +125,7 @@ async def test_the_only_worker_drains_as_a_newcomer_comes(gateway: Started) -> N
 
 async def test_a_client_cannot_say_how_it_was_placed(gateway: Started) -> None:
     gate = await gateway({})
-    assert (await gate.ask(headers="X-Asrpool-Placed: 1 99 127.77.0.1:10095\r\n")).status == 101
+    assert (await gate.ask(headers=f"X-Asrpool-Placed: 1 99 {address(1)}:10095\r\n")).status == 101
 
 
 async def test_a_newcomer_that_left_while_it_waited_is_not_counted(gateway: Started) -> None:
