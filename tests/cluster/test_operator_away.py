@@ -97,10 +97,14 @@ async def test_streams_go_on_while_the_api_server_is_away(pool: Pool, cluster: C
                 await asyncio.to_thread(cluster.start_component, API_SERVER)
             assert (streams.live, streams.lost) == (2, 0)
             streams.want(5)
-            # What the Deployment is set to is the operator's part. Kubernetes' own controllers take up to a minute more to
-            # make the pods: they look for the API server ever more rarely while it is away.
+            # What the Deployment is set to is the operator's part. Kubernetes' own parts look for the API server ever more
+            # rarely while it is away: after half a minute kube-proxy (the operator's way to it) and the controllers that
+            # make pods may need another minute each.
             await eventually(
-                lambda: replicas_or_none(pool), lambda seen: (seen or 0) >= 3, within_seconds=60, what="it scales again"
+                lambda: replicas_or_none(pool),
+                lambda seen: (seen or 0) >= 3,
+                within_seconds=120,
+                what="it scales again",
             )
             report = await streams.end()
     assert_nothing_lost(report)

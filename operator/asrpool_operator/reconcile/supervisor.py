@@ -43,6 +43,7 @@ class _Pool:
     body: Manifest
     task: asyncio.Task[None] | None = None
     ticker: Ticker | None = None
+    trouble: str = ""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -127,7 +128,7 @@ class Supervisor:
             started = time.monotonic()
             pool.wake.clear()
             try:
-                result = await self._tick(ticker, pool.body)
+                result = await self._tick(ticker, pool)
             except PoolGoneError as error:
                 log.info("%s", error)
                 # Not `gone()`: that would cancel this very task. A pool of the same name made anew starts afresh.
@@ -141,12 +142,12 @@ class Supervisor:
             pause_seconds = _AFTER_BUG_SECONDS if result == "bug" else self._interval_seconds - took_seconds
             await _sleep_or_wake(pool.wake, pause_seconds)
 
-    async def _tick(self, ticker: Ticker, body: Manifest) -> str:
-        name = "{}/{}".format(*_key(body))
+    async def _tick(self, ticker: Ticker, pool: _Pool) -> str:
+        name = "{}/{}".format(*_key(pool.body))
         try:
-            await ticker.tick(body)
+            await ticker.tick(pool.body)
         except SpecError as error:
-            log.warning("pool %s: %s", name, error)
+            _tell(pool, name, error)
             return "spec_error"
         except NotLeaderError as error:
             log.info("pool %s: %s", name, error)
@@ -154,13 +155,23 @@ class Supervisor:
         except PoolGoneError:
             raise
         except AsrpoolOperatorError as error:
-            log.warning("pool %s: %s; trying again", name, error)
+            _tell(pool, name, error)
             return "cluster_error"
         except Exception:
             # A bug must cost one pool some seconds, not all pools their operator; it is counted and told in full.
             log.exception("pool %s: this is a bug in the operator, please report it", name)
             return "bug"
+        if pool.trouble:
+            log.info("pool %s: that is over: %s", name, pool.trouble)
+            pool.trouble = ""
         return "ok"
+
+
+def _tell(pool: _Pool, name: str, error: AsrpoolOperatorError) -> None:
+    """Once, not every second: an outage or a wrong spec would bury everything else."""
+    words = str(error)
+    log.log(logging.DEBUG if words == pool.trouble else logging.WARNING, "pool %s: %s; trying on", name, words)
+    pool.trouble = words
 
 
 async def _sleep_or_wake(wake: asyncio.Event, seconds: float) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from asrpool_operator.cluster.protocol import Manifest
 from asrpool_operator.errors import ClusterUnavailableError
 from asrpool_operator.metrics import Metrics
@@ -134,7 +136,7 @@ async def test_a_bug_in_one_pools_tick_does_not_touch_the_others() -> None:
     await pools.close()
 
 
-async def test_an_api_server_that_is_down_is_retried_every_tick() -> None:
+async def test_an_api_server_that_is_down_is_retried_every_tick_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     ticks = Ticks()
     ticks.fail = lambda _body: ClusterUnavailableError("down")
     pools, metrics = supervisor(ticks, 0.005)
@@ -142,4 +144,5 @@ async def test_an_api_server_that_is_down_is_retried_every_tick() -> None:
     pools.seen(body())
     await until(lambda: len(ticks.seen) > 3)
     assert value(metrics, "asrpool_operator_ticks_total", result="cluster_error") > 2
+    assert [record.levelname for record in caplog.records if "down" in record.getMessage()] == ["WARNING"]
     await pools.close()
