@@ -2,6 +2,9 @@
 
 The last good answer of every pod is kept with its time, never replaced by a guess: how old is too old is for the
 rules to say (a stale count must not scale in).
+
+A gateway pod that is on its way out is not asked: it takes no newcomers, and its HAProxy may fall silent long before its
+last stream ends.
 """
 
 from __future__ import annotations
@@ -47,7 +50,11 @@ class Observer:
         namespace, name = pool.metadata.namespace, pool.metadata.name
         pods = self._view.objects("Pod", namespace, name)
         workers = [pod for pod in pods if _component(pod) == "worker" and not _is_over(pod)]
-        gateways = [pod for pod in pods if _component(pod) == "gateway" and not _is_over(pod)]
+        gateways = [
+            pod
+            for pod in pods
+            if _component(pod) == "gateway" and not _is_over(pod) and "deletionTimestamp" not in pod["metadata"]
+        ]
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(self._ask_worker(pod, pool, token)) for pod in workers if _ip(pod)]
             asked += [group.create_task(self._ask_gateway(pod, now)) for pod in gateways if _ip(pod)]
@@ -88,15 +95,20 @@ class Observer:
             self._gateways[_name(pod)] = (now, await self._ports.held(_ip(pod)))
         except WorkerUnreachableError as error:
             log.log(logging.WARNING if is_ready(pod) else logging.DEBUG, "%s", error)
+            if "deletionTimestamp" in pod["metadata"]:
+                # On its way out it takes no newcomers, so none waits there: its old count must not hold the pool up.
+                self._gateways.pop(_name(pod), None)
             return not is_ready(pod)
         return True
 
     def _gateway(self, pods: Sequence[Manifest]) -> GatewaySnapshot:
         answers = list(self._gateways.values())
+        ready = [_name(pod) for pod in pods if is_ready(pod)]
+        complete = all(name in self._gateways for name in ready)
         return GatewaySnapshot(
-            ready_replicas=sum(is_ready(pod) for pod in pods),
-            # The sum is as old as its oldest part.
-            scraped_unix_seconds=min((when for when, _ in answers), default=None),
+            ready_replicas=len(ready),
+            # The sum is as old as its oldest part, and no sum at all while a gateway that takes streams never answered.
+            scraped_unix_seconds=min((when for when, _ in answers), default=None) if complete else None,
             held=sum(counts.held for _, counts in answers),
             queued=sum(counts.queued for _, counts in answers),
             refused_total=sum(counts.refused for _, counts in answers),

@@ -152,6 +152,29 @@ async def test_a_worker_that_does_not_answer_is_never_taken_away() -> None:
     assert world.condition("MetricsAvailable")["status"] == "False"
 
 
+async def test_a_gateway_pod_on_its_way_out_that_no_longer_answers_does_not_hold_the_pool_up() -> None:
+    world = await busy_world()
+    world.add_gateway("p-gateway-1", "10.0.1.2")
+    await world.tick()
+    gateway = world.cluster.one("Pod", "p-gateway-1")
+    gateway["metadata"]["deletionTimestamp"] = "2027-01-15T09:00:00Z"
+    world.cluster.put(gateway)
+    del world.ports.gateways["10.0.1.2"]
+    await world.tick(14)
+    assert len(world.pods()) == 1
+    assert world.condition("MetricsAvailable")["status"] == "True"
+
+
+async def test_a_gateway_that_does_not_answer_keeps_all_pods() -> None:
+    """Who knows how many wait there."""
+    world = await busy_world()
+    count = len(world.pods())
+    del world.ports.gateways["10.0.1.1"]
+    world.pass_time(10)
+    await world.tick(20)
+    assert len(world.pods()) == count
+
+
 async def test_an_api_server_that_is_down_changes_nothing_and_is_forgotten_when_it_is_back() -> None:
     world = await busy_world()
     world.cluster.unavailable, world.cluster.live = True, False

@@ -39,7 +39,7 @@ class World:
         self.killed_with_streams: list[str] = []
         self._pods_made = 0
         self.edit(spec or SPEC)
-        self._add_gateway()
+        self.add_gateway("p-gateway-0", "10.0.1.1")
         self.start_operator()
 
     # -- what people do
@@ -102,6 +102,11 @@ class World:
     def worker(self, pod: str) -> FakeWorker:
         return self.ports.workers[self._ip(pod)]
 
+    def add_gateway(self, name: str, ip: str) -> None:
+        """A gateway pod at which nobody waits."""
+        self.ports.gateways[ip] = GatewayCounts(held=0, queued=0, refused=0)
+        self._add_pod(name, "gateway", ip)
+
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
@@ -140,10 +145,6 @@ class World:
         name = f"p-worker-{self._pods_made}"
         self.ports.workers[self._ip(name)] = FakeWorker()
         self._add_pod(name, "worker", self._ip(name))
-
-    def _add_gateway(self) -> None:
-        self.waiting(0)
-        self._add_pod("p-gateway-0", "gateway", "10.0.1.1")
 
     def _ip(self, pod: str) -> str:
         return f"10.0.0.{pod.rpartition('-')[2]}"
