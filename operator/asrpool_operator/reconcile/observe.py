@@ -95,9 +95,6 @@ class Observer:
             self._gateways[_name(pod)] = (now, await self._ports.held(_ip(pod)))
         except WorkerUnreachableError as error:
             log.log(logging.WARNING if is_ready(pod) else logging.DEBUG, "%s", error)
-            if "deletionTimestamp" in pod["metadata"]:
-                # On its way out it takes no newcomers, so none waits there: its old count must not hold the pool up.
-                self._gateways.pop(_name(pod), None)
             return not is_ready(pod)
         return True
 
