@@ -326,6 +326,36 @@ class TestFaults:
         stream.finish()
         assert isinstance(bench.hear(Mode.ONLINE, babble(2.0, 32)).events[-1], Ended)
 
+    @pytest.mark.parametrize(
+        "samples", [np.array(["a"]), np.zeros((3, 2), dtype=np.float32), "audio"], ids=["text", "stereo", "str"]
+    )
+    def test_what_is_not_mono_audio_ends_its_own_stream(self, bench: Bench, samples: Any) -> None:
+        """A fault of ours (the protocols send float32), and still only that stream's end."""
+        stream, listener = bench.open(Mode.ONLINE)
+        stream.feed(samples, time.monotonic())
+        stream.feed(babble(1.0, 36), time.monotonic())
+        stream.finish()
+        assert isinstance(listener.wait()[-1], Failed)
+        assert isinstance(bench.hear(Mode.ONLINE, babble(1.0, 37)).events[-1], Ended)
+
+    def test_metrics_that_fail_do_not_run_a_step_twice(self, bench: Bench) -> None:
+        audio = babble(3.0, 38)
+        alone = bench.hear(Mode.ONLINE, audio).said
+        bench.observed = None  # type: ignore[assignment]
+        assert bench.hear(Mode.ONLINE, audio).said == alone
+
+    def test_no_room_for_a_stream_is_said(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(_: object) -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(bench.models.needed_online, "acquire", full)
+            _, listener = bench.open(Mode.ONLINE)
+            (failed,) = listener.wait()
+        assert isinstance(failed, Failed)
+        assert failed.fault == "server"
+        assert not bench.engine._handles
+
     def test_a_client_too_far_ahead_is_told_so(self, bench_without_vad: Bench) -> None:
         bench_without_vad.gates[Stage.ONLINE].open.clear()
         stream, listener = bench_without_vad.open(Mode.ONLINE)

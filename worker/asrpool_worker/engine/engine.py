@@ -163,14 +163,14 @@ class RecognitionEngine:
         if isinstance(message, Closed):
             self._end(message.key, None)
             return
-        if isinstance(message, Fed):
-            failed = stream.accept(message.samples, message.arrived_seconds)
-            if failed is not None:
-                self._end(message.key, failed)
-                return
-        else:
-            stream.finish(message.at_seconds)
         self._touched.add(message.key)
+        with self._failing_alone(stream):
+            if isinstance(message, Fed):
+                failed = stream.accept(message.samples, message.arrived_seconds)
+                if failed is not None:
+                    self._end(message.key, failed)
+            else:
+                stream.finish(message.at_seconds)
 
     def _open_stream(self, message: Opened) -> None:
         try:
@@ -183,10 +183,10 @@ class RecognitionEngine:
                 self._limits,
                 message.sink,
             )
-        except MemoryError:
-            logger.exception("no memory for another stream", extra={"session_id": message.session_id})
+        except Exception:  # memory, of the host or of the device: each library has its own error
+            logger.exception("a stream could not be opened", extra={"session_id": message.session_id})
             self._handles.pop(message.key, None)
-            _tell(message.sink, Failed("the worker has no memory for another stream; try again later", "server"))
+            _tell(message.sink, Failed("the worker has no room for another stream; connect again", "server"))
             return
         self._streams[message.key] = stream
 
@@ -219,38 +219,48 @@ class RecognitionEngine:
 
     def _run_batch(self, batch: Sequence[StreamJob]) -> None:
         try:
-            self._run_rows(batch)
+            results = self._results(batch)
         except Exception:
             logger.exception("a %s batch of %d rows failed; running its rows alone", batch[0].stage, len(batch))
             for job in batch:
                 with self._failing_alone(job.stream):
-                    self._run_rows([job])
+                    self._hand_back([job], self._results([job]))
+        else:
+            self._hand_back(batch, results)
 
-    def _run_rows(self, batch: Sequence[StreamJob]) -> None:
-        stage = batch[0].stage
-        streams = [job.stream for job in batch]
-        began = self._clock()
-        results = self._results(stage, streams)
-        now = self._clock()
-        if self._observer is not None:
-            self._observer.batch(stage.value, len(batch), now - began)
-        for stream, result in zip(streams, results, strict=True):
-            with self._failing_alone(stream):
-                for event in result(now):
-                    _tell(stream.sink, event)
-                self._update(stream)
-
-    def _results(self, stage: Stage, streams: Sequence[StreamState]) -> list[Callable[[float], list[Event]]]:
+    def _results(self, batch: Sequence[StreamJob]) -> list[Callable[[float], list[Event]]]:
         """Run the model; each stream changes only when its function is called with the time, and gives its events."""
-        models = self._models
+        began = self._clock()
+        stage, streams, models = batch[0].stage, [job.stream for job in batch], self._models
+        results: list[Callable[[float], list[Event]]]
         if stage is Stage.VAD:
             scored = models.needed_vad.step([stream.vad_row() for stream in streams])
-            return [partial(stream.on_vad, *row) for stream, row in zip(streams, scored, strict=True)]
-        if stage is Stage.ONLINE:
+            results = [partial(stream.on_vad, *row) for stream, row in zip(streams, scored, strict=True)]
+        elif stage is Stage.ONLINE:
             tokens = models.needed_online.step([stream.online_row() for stream in streams])
-            return [partial(stream.on_online, row) for stream, row in zip(streams, tokens, strict=True)]
-        finals = models.needed_offline.run([stream.offline_row() for stream in streams])
-        return [partial(stream.on_offline, row) for stream, row in zip(streams, finals, strict=True)]
+            results = [partial(stream.on_online, row) for stream, row in zip(streams, tokens, strict=True)]
+        else:
+            finals = models.needed_offline.run([stream.offline_row() for stream in streams])
+            results = [partial(stream.on_offline, row) for stream, row in zip(streams, finals, strict=True)]
+        self._report(stage, len(batch), self._clock() - began)
+        return results
+
+    def _hand_back(self, batch: Sequence[StreamJob], results: Sequence[Callable[[float], list[Event]]]) -> None:
+        now = self._clock()
+        for job, result in zip(batch, results, strict=True):
+            with self._failing_alone(job.stream):
+                for event in result(now):
+                    _tell(job.stream.sink, event)
+                self._update(job.stream)
+
+    def _report(self, stage: Stage, rows: int, seconds: float) -> None:
+        """Metrics must not fail a step: its rows would be run twice."""
+        if self._observer is None:
+            return
+        try:
+            self._observer.batch(stage.value, rows, seconds)
+        except Exception:
+            logger.exception("the observer of the engine raised")
 
     @contextmanager
     def _failing_alone(self, stream: StreamState) -> Iterator[None]:
