@@ -18,6 +18,7 @@ from asrpool_worker.server.admin import AdminPort
 from asrpool_worker.server.admission import Admission
 from asrpool_worker.server.app import PublicPort
 from asrpool_worker.server.life import admin_config, public_config
+from asrpool_worker.server.requests import PromptRequests
 from asrpool_worker.server.worker import StreamBounds, Worker
 from asrpool_worker.session.funasr import Limits
 from tests.worker.fakes import FakeEngine
@@ -59,6 +60,7 @@ async def running(
     engine: FakeEngine | None = None,
     ready: bool = True,
     send_buffer_bytes: int | None = None,
+    http: type[PromptRequests] = PromptRequests,
 ) -> AsyncIterator[Running]:
     engine = engine or FakeEngine()
     worker = Worker(
@@ -73,8 +75,8 @@ async def running(
         sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
     ports = [bound.getsockname()[1] for bound in sockets]
     servers = [
-        uvicorn.Server(public_config(public, worker.limits.max_frame_bytes)),
-        uvicorn.Server(admin_config(admin)),
+        uvicorn.Server(public_config(public, worker.limits.max_frame_bytes, http)),
+        uvicorn.Server(admin_config(admin, http)),
     ]
     serving = [asyncio.create_task(server._serve([bound])) for server, bound in zip(servers, sockets, strict=True)]
     try:

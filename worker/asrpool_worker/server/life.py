@@ -28,6 +28,7 @@ from asrpool_worker.server.agent import agent_line, start_agent
 from asrpool_worker.server.app import PublicPort
 from asrpool_worker.server.connection import PING_SECONDS, StreamConnection
 from asrpool_worker.server.gpu import gpu_collector
+from asrpool_worker.server.requests import PromptRequests
 from asrpool_worker.server.worker import StreamBounds, Worker
 from asrpool_worker.session.funasr import Limits
 from asrpool_worker.settings import Settings
@@ -160,10 +161,13 @@ class _Stop:
         (self._second if self._first.is_set() else self._first).set()
 
 
-def public_config(public: PublicPort, max_frame_bytes: int) -> uvicorn.Config:
+def public_config(
+    public: PublicPort, max_frame_bytes: int, http: type[PromptRequests] = PromptRequests
+) -> uvicorn.Config:
     """How the public port is served."""
     return uvicorn.Config(
         public.app,
+        http=http,
         ws=StreamConnection,
         # Up to here the client is told in JSON what was wrong; beyond it the frame is not even read.
         ws_max_size=2 * max_frame_bytes + 1_048_576,
@@ -174,13 +178,12 @@ def public_config(public: PublicPort, max_frame_bytes: int) -> uvicorn.Config:
     )
 
 
-def admin_config(admin: AdminPort) -> uvicorn.Config:
+def admin_config(admin: AdminPort, http: type[PromptRequests] = PromptRequests) -> uvicorn.Config:
     """How the admin port is served."""
-    return uvicorn.Config(admin.app, ws="none", **_COMMON)
+    return uvicorn.Config(admin.app, http=http, ws="none", **_COMMON)
 
 
 _COMMON: dict[str, Any] = {
-    "http": "httptools",
     "lifespan": "off",
     "log_config": None,
     "access_log": False,

@@ -159,7 +159,8 @@ class FunasrSession:
         """Take or keep one message; a `ProtocolError` ends the session."""
         if self.state is State.CLOSED:
             return []
-        self._heard_at = now
+        if message:  # an empty frame is no sign of a device that goes on
+            self._heard_at = now
         try:
             self._check_rate_and_size(message, now)
             if self.state is State.FINISHING:
