@@ -64,6 +64,31 @@ async def test_more_than_max_queued_are_refused_at_once(gateway: Started) -> Non
         task.cancel()
 
 
+@pytest.mark.parametrize("gateway_settings", [{"queueSeconds": 0}, {"maxQueued": 0}], ids=str)
+async def test_without_a_queue_a_newcomer_is_refused_at_once(
+    gateway: Started, gateway_settings: dict[str, int]
+) -> None:
+    gate = await gateway({"capacity": 1}, sessions={"perPod": 1}, gateway=gateway_settings)
+    assert (await gate.ask()).status == 101
+    answer = await gate.ask()
+    assert (answer.status, answer.seconds < 0.5) == (503, True)
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_crowd_that_waits_is_served_at_once_when_room_comes(gateway: Started) -> None:
+    """Nobody is sent to a worker that is full by then, where it would wait while others have room."""
+    gate = await gateway({"capacity": 1}, sessions={"perPod": 1}, gateway={"queueSeconds": 20})
+    await gate.ask()
+    crowd = [asyncio.create_task(gate.ask(device=f"device-{number}")) for number in range(150)]
+    await asyncio.sleep(1)
+    for number in (2, 3, 4):
+        await gate.add_worker(number, capacity=50)
+    await gate.all_up()
+    answers = await asyncio.wait_for(asyncio.gather(*crowd), timeout=5)
+    assert [answer.status for answer in answers] == [101] * 150
+    assert sum(worker.refusals for worker in gate.workers.values()) == 0
+
+
 async def test_streams_are_held_at_zero_until_a_worker_is_up_then_all_served(gateway: Started) -> None:
     gate = await gateway(sessions={"perPod": 3})
     waiting = [asyncio.create_task(gate.ask()) for _ in range(3)]

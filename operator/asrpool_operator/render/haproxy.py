@@ -67,7 +67,9 @@ def _global(pool: ASRPool) -> str:
 global
     log stdout format raw local0 info
     maxconn {connections}
-    nbthread 2
+    # One thread: between gateway.lua's choice of a worker and HAProxy's count of it nothing else may happen. It carries
+    # thousands of streams; for more there are more gateways.
+    nbthread 1
     # A reload or a stop waits this long for the streams of the old process.
     hard-stop-after {scaling.drain_seconds}s
     stats socket "${{ASRPOOL_RUN_DIR}}/haproxy.sock" mode 600 level admin expose-fd listeners
