@@ -116,7 +116,7 @@ async def stream_and_watch(cluster: Cluster, console: Console) -> Result:
 
 def _plan(url: str) -> LoadPlan:
     clips = tuple(clip for clip in read_clips(PROJECT / "tests" / "data") if clip.name.startswith("utterance"))
-    return LoadPlan(url, clips, target_at, starts_at(len(RAMP)), habits=Habits(pause_seconds=0.8), device_prefix="demo")
+    return LoadPlan(url, clips, target_at, starts_at(len(RAMP)), habits=HABITS, device_prefix="demo")
 
 
 async def _back_to_zero(stage: Stage) -> None:
