@@ -24,7 +24,9 @@ from tinyasr.features import Features, stack_frames
 class Batch:
     """features (B, T, 560) zero-padded, lengths (B,), targets (B, L) padded with -1, counts (B,).
 
-    silent (B, T): frames with no speech for a quarter of a second around them.
+    silent (B, T): frames with no speech for a quarter of a second around them. A row may hold several
+    utterances one after another: ends (B, K) is the last frame of each, spoken (B, K) how many tokens
+    there are up to it, -1 where a row has fewer than K.
     """
 
     features: torch.Tensor
@@ -32,6 +34,8 @@ class Batch:
     lengths: torch.Tensor
     targets: torch.Tensor
     counts: torch.Tensor
+    ends: torch.Tensor
+    spoken: torch.Tensor
 
 
 class SpeechSet:
@@ -50,33 +54,52 @@ class SpeechSet:
         self.mean: Features = sample.mean(0)
         self.deviation: Features = sample.std(0)
 
-    def epoch(self, frames_per_batch: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Every example once, in random order, in batches of about ``frames_per_batch`` (60 ms each)."""
-        lengths = np.array([len(mel) / LFR_HOP for mel in self._mel])
+    def epoch(self, frames_per_batch: int, rng: np.random.Generator, most_joined: int = 1) -> Iterator[Batch]:
+        """Every example once, in random order, in batches of about ``frames_per_batch`` (60 ms each).
+
+        Up to ``most_joined`` examples follow one another in a row, as in a stream that goes on.
+        """
+        rows = self._rows(rng, most_joined)
+        lengths = np.array([sum(len(self._mel[index]) for index in row) / LFR_HOP for row in rows])
         order = np.argsort(lengths * rng.uniform(0.9, 1.1, lengths.size))
-        batches: list[list[int]] = [[]]
-        for index in order:
-            if batches[-1] and lengths[index] * (len(batches[-1]) + 1) > frames_per_batch:
+        batches: list[list[list[int]]] = [[]]
+        for number in order:
+            if batches[-1] and lengths[number] * (len(batches[-1]) + 1) > frames_per_batch:
                 batches.append([])
-            batches[-1].append(int(index))
+            batches[-1].append(rows[number])
         for position in rng.permutation(len(batches)):
             # Clips without speech teach beside others; a batch of nothing else has no tokens to learn.
-            if any(self._targets[index] for index in batches[position]):
+            if any(self._targets[index] for row in batches[position] for index in row):
                 yield self._collate(batches[position], rng)
 
-    def _collate(self, indices: list[int], rng: np.random.Generator) -> Batch:
-        stacked = [stack_frames(self._augmented(index, rng), LFR_WIDTH, LFR_HOP) for index in indices]
-        targets = [self._targets[index] for index in indices]
-        lengths = torch.tensor([len(frames) for frames in stacked])
+    def _rows(self, rng: np.random.Generator, most_joined: int) -> list[list[int]]:
+        if most_joined == 1:
+            return [[index] for index in range(len(self._mel))]
+        shuffled = rng.permutation(len(self._mel)).tolist()
+        rows = []
+        while shuffled:
+            count = int(rng.integers(1, most_joined + 1))
+            rows.append(shuffled[:count])
+            del shuffled[:count]
+        return rows
+
+    def _collate(self, rows: list[list[int]], rng: np.random.Generator) -> Batch:
+        pieces = [[stack_frames(self._augmented(index, rng), LFR_WIDTH, LFR_HOP) for index in row] for row in rows]
+        targets = [[token for index in row for token in self._targets[index]] for row in rows]
+        lengths = torch.tensor([sum(len(piece) for piece in row) for row in pieces])
         counts = torch.tensor([len(target) for target in targets])
-        silent = torch.zeros(len(indices), int(lengths.max()), dtype=torch.bool)
-        features = torch.zeros(len(indices), int(lengths.max()), stacked[0].shape[1])
-        padded = torch.full((len(indices), int(counts.max())), -1)
-        for row, (index, frames, target) in enumerate(zip(indices, stacked, targets, strict=True)):
-            features[row, : len(frames)] = torch.from_numpy(frames)
-            silent[row, : len(frames)] = torch.from_numpy(self._silent[index])
-            padded[row, : len(target)] = torch.tensor(target, dtype=torch.long)
-        return Batch(features, silent, lengths, padded, counts)
+        features = torch.zeros(len(rows), int(lengths.max()), pieces[0][0].shape[1])
+        silent = torch.zeros(len(rows), int(lengths.max()), dtype=torch.bool)
+        padded = torch.full((len(rows), int(counts.max())), -1)
+        ends = torch.zeros(len(rows), max(len(row) for row in rows), dtype=torch.long)
+        spoken = torch.full_like(ends, -1)
+        for number, (row, target) in enumerate(zip(rows, targets, strict=True)):
+            features[number, : lengths[number]] = torch.from_numpy(np.concatenate(pieces[number]))
+            silent[number, : lengths[number]] = torch.from_numpy(np.concatenate([self._silent[index] for index in row]))
+            padded[number, : len(target)] = torch.tensor(target, dtype=torch.long)
+            ends[number, : len(row)] = torch.tensor([len(piece) for piece in pieces[number]]).cumsum(0) - 1
+            spoken[number, : len(row)] = torch.tensor([len(self._targets[index]) for index in row]).cumsum(0)
+        return Batch(features, silent, lengths, padded, counts, ends, spoken)
 
     def _augmented(self, index: int, rng: np.random.Generator) -> Features:
         mel = (self._mel[index].astype(np.float32) - self.mean) / self.deviation

@@ -109,11 +109,13 @@ def _make_talk(rng: random.Random) -> tuple[str, Samples]:
     return "".join(texts), np.concatenate(pieces) if pieces else np.zeros(5 * SAMPLE_RATE, np.float32)
 
 
+def _shard_path(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:04d}.npz"
+
+
 def _write_shard(recipe: Recipe, folder: Path, shard: int) -> int:
-    """Make one shard unless it is there already; returns its number."""
-    target = folder / f"shard-{shard:04d}.npz"
-    if target.exists():
-        return shard
+    """Make one shard; returns its number."""
+    target = _shard_path(folder, shard)
     torch.set_num_threads(1)
     first = shard * recipe.shard_size
     count = min(recipe.shard_size, recipe.utterances - first)
@@ -137,10 +139,13 @@ def prepare(recipe: Recipe, processes: int = 2) -> Path:
     """Make what is missing of the corpus, in ``processes`` processes, and return its folder."""
     folder = folder_of(recipe)
     folder.mkdir(parents=True, exist_ok=True)
-    shards = range(-(-recipe.utterances // recipe.shard_size))
+    count = -(-recipe.utterances // recipe.shard_size)
+    missing = [shard for shard in range(count) if not _shard_path(folder, shard).exists()]
+    if not missing:
+        return folder
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for done, _ in enumerate(pool.imap_unordered(partial(_write_shard, recipe, folder), shards), 1):
-            print(f"speech: {done} of {len(shards)} shards", flush=True)
+        for done, _ in enumerate(pool.imap_unordered(partial(_write_shard, recipe, folder), missing), 1):
+            print(f"speech ({recipe.kind}): {done} of {len(missing)} shards", flush=True)
     return folder
 
 

@@ -31,8 +31,9 @@ class Stage:
     """One run of the optimiser.
 
     ``decay``: the learning rate ends at zero. ``streaming``: in simulated streams instead of whole
-    utterances. ``pauses``: the predictor is also held to nothing where nobody speaks, and streams may
-    have gone on for long; meant for a corpus with clips of talk and silence.
+    utterances. ``pauses``: the predictor is also held to nothing where nobody speaks; streams may have
+    gone on for long, and hold up to four utterances, so that the count stays right from one to the
+    next; meant for a corpus with clips of talk and silence.
     """
 
     steps: int
@@ -49,7 +50,7 @@ FIRST = Stage(3000, 1.5e-3, 200, decay=False, frames_per_batch=1000, seed=1, str
 OFFLINE = Stage(2500, 1.2e-3, 100, decay=True, frames_per_batch=1000, seed=2, streaming=False, pauses=False)
 STREAMING = Stage(3500, 1.2e-3, 100, decay=True, frames_per_batch=800, seed=3, streaming=True, pauses=False)
 OFFLINE_PAUSES = Stage(700, 5e-4, 50, decay=True, frames_per_batch=1000, seed=4, streaming=False, pauses=True)
-STREAMING_PAUSES = Stage(900, 5e-4, 50, decay=True, frames_per_batch=800, seed=5, streaming=True, pauses=True)
+STREAMING_PAUSES = Stage(900, 5e-4, 50, decay=True, frames_per_batch=800, seed=6, streaming=True, pauses=True)
 
 
 def train(stage: Stage, model: Any, speech: SpeechSet, checkpoint: Path, log: Callable[[str], None]) -> None:
@@ -72,7 +73,7 @@ def train(stage: Stage, model: Any, speech: SpeechSet, checkpoint: Path, log: Ca
     started = time.monotonic()
     while step < stage.steps:
         rng = np.random.default_rng([stage.seed, epoch])
-        for batch in speech.epoch(stage.frames_per_batch, rng):
+        for batch in speech.epoch(stage.frames_per_batch, rng, 4 if stage.streaming and stage.pauses else 1):
             if step >= stage.steps:
                 break
             for group in optimiser.param_groups:
@@ -138,7 +139,8 @@ def _loss(stage: Stage, model: Any, aligner: torch.nn.Module, batch: Batch, rng:
     loss = functional.cross_entropy(
         outputs.logits.flatten(0, 1), batch.targets.flatten(), ignore_index=-1, label_smoothing=_SMOOTHING
     )
-    loss = loss + (outputs.alphas.sum(1) - batch.counts).abs().sum() / spoken
+    found = outputs.alphas.cumsum(1).gather(1, batch.ends)
+    loss = loss + ((found - batch.spoken).abs() * (batch.spoken >= 0)).sum() / spoken
     if stage.pauses:
         loss = loss + (outputs.alphas * batch.silent).sum() / spoken
     if not stage.streaming:

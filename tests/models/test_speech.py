@@ -7,6 +7,7 @@ import random
 import re
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,3 +105,17 @@ def test_clean_and_noisy_say_the_same() -> None:
     clean, noisy = testset.utterance("clean", 3), testset.utterance("noisy", 3)
     assert clean.text == noisy.text
     assert not np.array_equal(clean.samples[:16000], noisy.samples[:16000])
+
+
+def test_corpus_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard that is there is kept as it is; one that is missing is made, the same as before."""
+    monkeypatch.setenv("ASRPOOL_CACHE", str(tmp_path))
+    recipe = corpus.Recipe(3, shard_size=1)
+    folder = corpus.prepare(recipe, processes=1)
+    first, second, _ = (path for path in sorted(folder.iterdir()))
+    before = [example.text for example in corpus.load(folder)]
+    kept = first.stat().st_mtime_ns
+    second.unlink()
+    corpus.prepare(recipe, processes=1)
+    assert first.stat().st_mtime_ns == kept
+    assert [example.text for example in corpus.load(folder)] == before
