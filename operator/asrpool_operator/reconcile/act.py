@@ -1,7 +1,8 @@
 """Do what was planned, in the order it was planned.
 
-A pod that does not answer, or that is gone, costs its own action: the plan is made anew next tick. An API server that
-does not answer ends the tick: what comes later in the plan relies on what came before.
+A pod that does not answer, or that is gone, costs its own action: the plan is made anew next tick. What the API server
+refuses costs one pod's actions, since a drain that is not on record must not begin, or the change of `replicas`. An API
+server that does not answer ends the tick: what comes later in the plan relies on what came before.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from asrpool_operator.cluster.fence import FencedCluster
 from asrpool_operator.cluster.protocol import ObjectRef
-from asrpool_operator.errors import NotFoundError, WorkerUnreachableError
+from asrpool_operator.errors import ForbiddenError, NotFoundError, RejectedError, WorkerUnreachableError
 from asrpool_operator.plan import Action, Annotate, Drain, Scale, SetCapacity, Undrain
 from asrpool_operator.reconcile.observe import Observer
 from asrpool_operator.reconcile.pods import DELETION_COST_ANNOTATION, DRAINING_SINCE_ANNOTATION
@@ -29,16 +30,26 @@ class Actor:
         self._ports = ports
         self._observer = observer
 
-    async def do(self, actions: Sequence[Action], snapshot: PoolSnapshot, token: str) -> None:
-        """All actions in order. Raises a `ClusterError` or `NotLeaderError` with the rest undone."""
+    async def do(self, actions: Sequence[Action], snapshot: PoolSnapshot, token: str) -> tuple[str, ...]:
+        """All actions in order; returns what the API server refused, in words.
+
+        Raises any other `ClusterError`, or `NotLeaderError`, with the rest undone.
+        """
         ips = {worker.name: worker.ip for worker in snapshot.workers if worker.ip}
+        refused: dict[str, str] = {}
         for action in actions:
+            target = f"{snapshot.name}-worker" if isinstance(action, Scale) else action.pod
+            if target in refused:
+                continue
             self._cluster.check()
             log.info("pool %s/%s: %s", snapshot.namespace, snapshot.name, action)
             try:
                 await self._do(action, snapshot, ips, token)
             except WorkerUnreachableError as error:
                 log.warning("%s was not done and is planned anew: %s", action, error)
+            except (RejectedError, ForbiddenError) as error:
+                refused[target] = f"{target}: {error}"
+        return tuple(refused.values())
 
     async def _do(self, action: Action, snapshot: PoolSnapshot, ips: dict[str, str], token: str) -> None:
         match action:

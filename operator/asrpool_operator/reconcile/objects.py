@@ -6,7 +6,8 @@ Each step can be the last before a crash: the next run finds the same difference
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,29 +72,34 @@ class ObjectKeeper:
 
         Raises `PoolGoneError`, and `ClusterUnavailableError` where going on now makes no sense.
         """
-        pool, rendered, digest = wanted.pool, wanted.rendered, wanted.digest
+        pool, digest = wanted.pool, wanted.digest
         present = self._present(pool)
         reason = why_apply(self._applied, digest, present, set(WATCHED_KINDS), now)
         if not reason:
             return self._problems
         log.info("pool %s/%s: applying its objects: %s", pool.metadata.namespace, pool.metadata.name, reason)
         self._applied = Applied(digest=digest, unix_seconds=now)
-        await self._check_pool_is_there(pool)
-        self._token = await ensure_token(self._cluster, pool, self._token)
-        fingerprints: dict[ObjectRef, str] = {}
         problems: list[str] = []
-        for manifest in rendered:
-            try:
-                fingerprints[ref_of(manifest)] = fingerprint(await self._apply(manifest, replicas))
-            except ClusterUnavailableError:
-                raise
-            except ClusterError as error:
-                # One refused object (a pod template overlay that makes no sense) must not hold up the others.
-                problems.append(f"{ref_of(manifest).kind} {ref_of(manifest).name}: {error}")
-        await self._delete_orphans(pool, rendered)
+        fingerprints: dict[ObjectRef, str] = {}
+        with _noting(problems, f"ASRPool {pool.metadata.name}"):
+            await self._check_pool_is_there(pool)
+        if not problems:
+            fingerprints = await self._make(wanted, replicas, problems)
         self._problems = tuple(problems)
         self._applied = Applied(digest=digest, unix_seconds=now, complete=not problems, fingerprints=fingerprints)
         return self._problems
+
+    async def _make(self, wanted: Wanted, replicas: int, problems: list[str]) -> dict[ObjectRef, str]:
+        """Make everything as it was rendered; the fingerprints of what went through."""
+        pool, fingerprints = wanted.pool, {}
+        with _noting(problems, "admin token"):
+            self._token = await ensure_token(self._cluster, pool, self._token)
+        for manifest in wanted.rendered:
+            with _noting(problems, f"{manifest['kind']} {manifest['metadata']['name']}"):
+                fingerprints[ref_of(manifest)] = fingerprint(await self._apply(manifest, replicas))
+        with _noting(problems, "what the spec no longer asks for"):
+            await self._delete_orphans(pool, wanted.rendered)
+        return fingerprints
 
     async def _apply(self, manifest: Manifest, replicas: int) -> Manifest:
         if manifest["kind"] != "Deployment":
@@ -133,3 +139,14 @@ class ObjectKeeper:
     def _present(self, pool: ASRPool) -> list[Manifest]:
         namespace, name = pool.metadata.namespace, pool.metadata.name
         return [manifest for kind in sorted(WATCHED_KINDS) for manifest in self._view.objects(kind, namespace, name)]
+
+
+@contextmanager
+def _noting(problems: list[str], what: str) -> Iterator[None]:
+    """One refused step (a pod template overlay that makes no sense) must not hold up the others: it is noted."""
+    try:
+        yield
+    except ClusterUnavailableError:
+        raise
+    except ClusterError as error:
+        problems.append(f"{what}: {error}")

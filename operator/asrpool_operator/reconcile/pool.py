@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from asrpool_operator.api import parse
 from asrpool_operator.cluster.fence import FencedCluster
 from asrpool_operator.cluster.protocol import Manifest, PoolView
-from asrpool_operator.errors import ClusterUnavailableError, SpecError
+from asrpool_operator.errors import ClusterUnavailableError, ForbiddenError, RejectedError, SpecError
 from asrpool_operator.metrics import Metrics
 from asrpool_operator.plan import plan
 from asrpool_operator.policy.decide import decide
@@ -22,7 +22,7 @@ from asrpool_operator.policy.decision import Decision, Memory
 from asrpool_operator.reconcile.act import Actor
 from asrpool_operator.reconcile.objects import ObjectKeeper, Wanted
 from asrpool_operator.reconcile.observe import Observation, Observer
-from asrpool_operator.reconcile.report import Reporter, with_refusals
+from asrpool_operator.reconcile.report import Reporter, refusal, with_refusals
 from asrpool_operator.render import Defaults, render
 from asrpool_operator.scrape.client import AdminPorts
 from asrpool_operator.snapshot import PodPhase, PoolSnapshot
@@ -60,6 +60,15 @@ class PoolReconciler:
         """Raises `PoolGoneError`, `NotLeaderError`, `SpecError` or a `ClusterError`."""
         now = self._parts.clock()
         wanted = await self._read(body, now)
+        try:
+            await self._tick(wanted, body, now)
+        except (RejectedError, ForbiddenError) as error:
+            # Without the token, or the right to look at the pool, nothing can go on: its owner has to hear of it.
+            said = refusal(str(error), self._reporter.previous, wanted.pool.metadata.generation, now)
+            await self._reporter.report(body, said, now)
+            raise
+
+    async def _tick(self, wanted: Wanted, body: Manifest, now: float) -> None:
         pool = wanted.pool
         self._has_been_live = self._has_been_live or self._parts.view.live
         if not self._has_been_live:
@@ -74,7 +83,7 @@ class PoolReconciler:
         if not self._parts.view.live:
             raise ClusterUnavailableError("the API server does not answer; gateway and workers go on without it")
         refused = await self._objects.keep(wanted, decision.replicas, now)
-        await self._actor.do(plan(observation.snapshot, decision), observation.snapshot, token)
+        refused += await self._actor.do(plan(observation.snapshot, decision), observation.snapshot, token)
         previous = self._reporter.previous
         said = report(pool.spec, observation.snapshot, decision, previous, now)
         said = with_refusals(said, refused, previous, pool.metadata.generation, now)

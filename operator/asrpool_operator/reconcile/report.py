@@ -97,5 +97,12 @@ def with_refusals(
     return Report({**said.status, "conditions": conditions}, events)
 
 
+def refusal(sentence: str, previous: Mapping[str, Any], generation: int, now: float) -> Report:
+    """The report of a tick that the API server's refusal ended: the status as it stands, with `Applied` false."""
+    kept = [condition for type_, condition in conditions_of(previous).items() if type_ != "Applied"]
+    status = {**previous, "observedGeneration": generation, "conditions": kept}
+    return with_refusals(Report(status, ()), (sentence,), previous, generation, now)
+
+
 def _without_numbers(status: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if key not in _NUMBERS}

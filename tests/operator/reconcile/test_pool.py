@@ -12,6 +12,7 @@ from asrpool_operator.cluster.protocol import ObjectRef
 from asrpool_operator.errors import (
     ClusterError,
     ClusterUnavailableError,
+    ForbiddenError,
     NotLeaderError,
     RejectedError,
     SpecError,
@@ -315,8 +316,63 @@ async def test_a_secret_without_a_token_says_what_to_do() -> None:
     world.cluster.put(
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "p-admin", "namespace": "default"}, "data": {}}
     )
-    with pytest.raises(RejectedError, match="delete it"):
-        await world.operator.tick(world.pool)
+    for _ in range(3):
+        with pytest.raises(RejectedError, match="delete it"):
+            await world.operator.tick(world.pool)
+    assert world.condition("Applied")["status"] == "False"
+    assert "delete it" in world.condition("Applied")["message"]
+    assert [event["reason"] for event in world.cluster.events] == ["ApplyFailed"]
+    del world.cluster.stored[ObjectRef("Secret", "default", "p-admin")]
+    await world.tick(2)
+    assert world.condition("Applied")["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind"), [("get", "ASRPool"), ("get", "Secret"), ("create", "Secret"), ("scale", "Deployment")]
+)
+async def test_a_missing_right_is_told_as_a_condition_and_once_as_an_event(verb: str, kind: str) -> None:
+    world = World()
+    world.cluster.refuse = lambda did, ref: (
+        ForbiddenError(f"may not {did}") if (did, ref.kind) == (verb, kind) else None
+    )
+    for streams in (0, 3, 3):
+        world.waiting(streams)
+        try:
+            await world.tick()
+        except ForbiddenError:
+            world.settle()
+    applied = world.condition("Applied")
+    assert (applied["status"], applied["reason"]) == ("False", "ApplyFailed")
+    assert f"may not {verb}" in applied["message"]
+    assert [event["reason"] for event in world.cluster.events].count("ApplyFailed") == 1
+    world.cluster.refuse = lambda _verb, _ref: None
+    world.pass_time(5)
+    await world.tick(2)
+    assert world.condition("Applied")["status"] == "True"
+
+
+async def test_a_secret_that_was_emptied_under_a_running_pool_does_not_stop_its_scaling() -> None:
+    world = await busy_world()
+    secret = world.cluster.one("Secret", "p-admin")
+    secret["data"] = {}
+    world.cluster.put(secret)
+    world.edit(spec(sessions={"perPod": 3}))
+    await world.tick(12)
+    assert "delete it" in world.condition("Applied")["message"]
+    assert len(world.pods()) == 1
+
+
+async def test_a_pod_that_may_not_be_annotated_is_not_drained_and_holds_up_no_other() -> None:
+    world = await busy_world()
+    stuck = world.pods()[-1]
+    world.cluster.refuse = lambda verb, ref: (
+        RejectedError("denied by a webhook") if verb == "annotate" and ref.name == stuck else None
+    )
+    await world.tick(12)
+    assert not world.worker(stuck).draining, "a drain that is not on record would be forgotten"
+    assert len(world.pods()) == 2
+    assert stuck in world.condition("Applied")["message"]
+    assert world.killed_with_streams == []
 
 
 async def test_counts_that_change_all_the_time_are_written_now_and_then_only() -> None:
