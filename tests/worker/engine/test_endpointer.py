@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrpool_worker.engine.vad.endpointer import Begin, Boundary, End, Endpointer, EndpointTimes
@@ -61,6 +61,7 @@ def test_a_monologue_is_cut_at_the_longest_segment() -> None:
 SCORES = st.lists(st.tuples(st.sampled_from([SPEECH, SILENCE, 0.3, 0.5]), st.integers(1, 120)), max_size=25)
 
 
+@settings(deadline=None)
 @given(SCORES, st.lists(st.integers(1, 50), min_size=1, max_size=8))
 def test_pieces_make_no_difference_and_boundaries_are_in_order(
     stretches: list[tuple[float, int]], cuts: list[int]

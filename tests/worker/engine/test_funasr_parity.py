@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asrpool_worker.engine import modeldir
 from asrpool_worker.engine.audio import AudioQueue
@@ -19,6 +22,7 @@ from asrpool_worker.engine.models import ChunkRow, OfflineModel, OnlineModel, Va
 from asrpool_worker.engine.options import StepShape, check_options
 from asrpool_worker.engine.paraformer.dims import read_dims
 from asrpool_worker.engine.passes import OnlinePass
+from asrpool_worker.engine.text import join, spoken
 from asrpool_worker.engine.torch_backend import TorchBackend
 from asrpool_worker.engine.vad.dims import read_vad
 from asrpool_worker.engine.vad.endpointer import Begin, Endpointer
@@ -308,3 +312,16 @@ def test_end_pointing_is_funasrs(tmp_path: Path, options: dict[str, int]) -> Non
         assert [list(segment) for segment in zip(begins, ends, strict=True)] == expected
         seen += len(expected)
     assert seen > 10
+
+
+WORDS = st.sampled_from(["打", "开", "灯", "三", "2", "wifi", "light", "it's", "a", "b", "i", "<unk>"])
+PIECES = st.tuples(st.sampled_from(["hel@@", "wor@@"]), st.sampled_from(["lo", "ld"])).map(list)
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(WORDS.map(lambda word: [word]), PIECES), max_size=8).map(lambda groups: list(chain(*groups))))
+def test_texts_are_joined_as_funasr_joins_them(tokens: list[str]) -> None:
+    """Chinese, words, pieces of words and spelled letters in any order."""
+    from funasr.utils.postprocess_utils import sentence_postprocess
+
+    assert join(spoken(tokens)) == sentence_postprocess(tokens)[0]

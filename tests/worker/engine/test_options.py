@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrpool_worker.engine.messages import StreamOptions
@@ -40,6 +40,7 @@ def test_out_of_range(change: dict[str, object], words: str) -> None:
         check_options(dataclasses.replace(StreamOptions(), **change))  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(
     st.tuples(st.integers(-5, 70), st.integers(-5, 70), st.integers(-5, 70)), st.integers(-2, 12), st.integers(-2, 12)
 )

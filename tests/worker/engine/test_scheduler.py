@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
@@ -69,6 +69,7 @@ JOBS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(JOBS)
 def test_a_batch_is_uniform_bounded_and_begins_with_the_earliest_deadline(jobs: list[Job[str]]) -> None:
     batch = next_batch(jobs, ROWS)
@@ -80,6 +81,7 @@ def test_a_batch_is_uniform_bounded_and_begins_with_the_earliest_deadline(jobs: 
         assert [job.deadline_seconds for job in batch] == sorted(job.deadline_seconds for job in batch)
 
 
+@settings(deadline=None)
 @given(JOBS, st.integers(1, 40))
 def test_every_job_runs_in_the_end_also_under_constant_load(jobs: list[Job[str]], rivals: int) -> None:
     """Newcomers keep coming, each step brings as many as it takes; still no job waits for ever."""
