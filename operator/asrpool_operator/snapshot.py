@@ -69,6 +69,10 @@ class GatewaySnapshot(_Frozen):
     held: int = 0
     queued: int = 0
     refused_total: int = 0
+    problem: str = ""
+    """Why a pod of it is not ready, in the cluster's words."""
+    outdated: tuple[str, ...] = ()
+    """Pods of an older template that the cluster does not replace by itself."""
 
 
 class PoolSnapshot(_Frozen):
@@ -80,5 +84,7 @@ class PoolSnapshot(_Frozen):
     replicas: int = Field(default=0, ge=0)
     """`spec.replicas` of the worker Deployment (0 while it does not exist)."""
     deployment_exists: bool = True
+    creation_problem: str = ""
+    """Why the Deployment's pods cannot be made (a quota, a Pod Security level), in the cluster's words."""
     workers: tuple[WorkerSnapshot, ...] = ()
     gateway: GatewaySnapshot = GatewaySnapshot()

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from asrpool_operator.api import ASRPool
 from asrpool_operator.cluster.protocol import Manifest, PoolView
 from asrpool_operator.errors import WorkerUnreachableError
-from asrpool_operator.reconcile.pods import is_ready, worker_snapshot
+from asrpool_operator.reconcile.controllers import creation_problem, outdated_pods
+from asrpool_operator.reconcile.pods import is_ready, problem_of, worker_snapshot
 from asrpool_operator.scrape.answers import GatewayCounts
 from asrpool_operator.scrape.client import AdminPorts
 from asrpool_operator.snapshot import GatewaySnapshot, PoolSnapshot, WorkerStatus
@@ -59,15 +60,17 @@ class Observer:
             asked = [group.create_task(self._ask_worker(pod, pool, token)) for pod in workers if _ip(pod)]
             asked += [group.create_task(self._ask_gateway(pod, now)) for pod in gateways if _ip(pod)]
         self._forget_all_but(workers, gateways)
-        deployment = self._deployment(namespace, name)
+        deployment = self._named("Deployment", namespace, name, f"{name}-worker")
+        stateful_set = self._named("StatefulSet", namespace, name, f"{name}-gateway")
         snapshot = PoolSnapshot(
             name=name,
             namespace=namespace,
             generation=pool.metadata.generation,
             replicas=0 if deployment is None else int(deployment["spec"].get("replicas", 1)),
             deployment_exists=deployment is not None,
+            creation_problem=creation_problem(deployment),
             workers=tuple(worker_snapshot(pod, self._workers.get(_name(pod))) for pod in workers),
-            gateway=self._gateway(gateways),
+            gateway=self._gateway(gateways, outdated_pods(stateful_set, gateways)),
         )
         return Observation(snapshot, failed_scrapes=sum(not task.result() for task in asked))
 
@@ -98,7 +101,7 @@ class Observer:
             return not is_ready(pod)
         return True
 
-    def _gateway(self, pods: Sequence[Manifest]) -> GatewaySnapshot:
+    def _gateway(self, pods: Sequence[Manifest], outdated: tuple[str, ...]) -> GatewaySnapshot:
         answers = list(self._gateways.values())
         ready = [_name(pod) for pod in pods if is_ready(pod)]
         complete = all(name in self._gateways for name in ready)
@@ -109,12 +112,13 @@ class Observer:
             held=sum(counts.held for _, counts in answers),
             queued=sum(counts.queued for _, counts in answers),
             refused_total=sum(counts.refused for _, counts in answers),
+            problem="; ".join(dict.fromkeys(problem for pod in pods if (problem := problem_of(pod)))),
+            outdated=outdated,
         )
 
-    def _deployment(self, namespace: str, pool: str) -> Manifest | None:
-        wanted = f"{pool}-worker"
-        found = self._view.objects("Deployment", namespace, pool)
-        return next((deployment for deployment in found if _name(deployment) == wanted), None)
+    def _named(self, kind: str, namespace: str, pool: str, name: str) -> Manifest | None:
+        found = self._view.objects(kind, namespace, pool)
+        return next((manifest for manifest in found if _name(manifest) == name), None)
 
     def _forget_all_but(self, workers: Sequence[Manifest], gateways: Sequence[Manifest]) -> None:
         worker_names, gateway_names = {_name(pod) for pod in workers}, {_name(pod) for pod in gateways}

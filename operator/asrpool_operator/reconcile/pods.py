@@ -66,6 +66,11 @@ def is_ready(pod: Manifest) -> bool:
     )
 
 
+def problem_of(pod: Manifest) -> str:
+    """Why a pod is not ready, in the cluster's words; empty where it is, or where it only needs time."""
+    return _phase(pod)[1]
+
+
 def unix_seconds(stamp: str) -> float:
     """RFC 3339, as Kubernetes writes it, in unix seconds."""
     return datetime.fromisoformat(stamp).timestamp()

@@ -37,6 +37,7 @@ def find_conditions(view: View, decision: Decision) -> tuple[Finding, ...]:
         _scaling_limited(decision),
         _metrics_available(view),
         _draining(view),
+        _gateway_current(view),
         _fully_supported(decision),
     )
 
@@ -95,6 +96,11 @@ def _ready(view: View, decision: Decision) -> Finding:
     if not view.snapshot.deployment_exists:
         return Finding("Ready", FALSE, "Creating", "the pool's objects are being made")
     if view.snapshot.gateway.ready_replicas == 0:
+        problem = view.snapshot.gateway.problem
+        if problem:
+            return Finding(
+                "Ready", FALSE, "GatewayFailing", f"no gateway pod is ready, so no stream can come in: {problem}"
+            )
         return Finding("Ready", FALSE, "GatewayNotReady", "no gateway pod is ready, so no stream can come in")
     taking = len(view.serving)
     if taking:
@@ -107,6 +113,13 @@ def _ready(view: View, decision: Decision) -> Finding:
         )
     if view.failing:
         return Finding("Ready", FALSE, "PodsFailing", f"no pod takes streams: {problems(view.failing)}")
+    if view.snapshot.creation_problem:
+        return Finding(
+            "Ready",
+            FALSE,
+            "PodsNotCreated",
+            f"no pod takes streams, and none is made: {view.snapshot.creation_problem}",
+        )
     unscheduled = _unscheduled(view)
     if unscheduled:
         return Finding("Ready", FALSE, "PodsUnscheduled", f"no pod takes streams: {problems(unscheduled)}")
@@ -120,6 +133,13 @@ def _progressing(view: View) -> Finding:
             FALSE,
             "PodsFailing",
             f"{len(view.failing)} of {view.counted} pods cannot run: {problems(view.failing)}",
+        )
+    if view.snapshot.creation_problem:
+        return Finding(
+            "Progressing",
+            FALSE,
+            "PodsNotCreated",
+            f"pods that are asked for are not made: {view.snapshot.creation_problem}",
         )
     unscheduled = _unscheduled(view)
     if unscheduled:
@@ -172,6 +192,20 @@ def _draining(view: View) -> Finding:
         TRUE,
         "PodsDraining",
         f"these take no newcomers and go when they are empty: {names(worker.name for worker in view.draining)}",
+    )
+
+
+def _gateway_current(view: View) -> Finding:
+    """Whether the gateway runs what the spec asks for: a single one is never replaced under its streams."""
+    outdated = view.snapshot.gateway.outdated
+    if not outdated:
+        return Finding("GatewayCurrent", TRUE, "UpToDate", "the gateway pods are of the newest template")
+    return Finding(
+        "GatewayCurrent",
+        FALSE,
+        "OutOfDate",
+        f"{names(outdated)} carries all streams and is therefore not replaced by itself: delete the pod when its "
+        "streams may end, or set spec.gateway.replicas to 2 or more for replacements one by one",
     )
 
 

@@ -27,19 +27,30 @@ class Event:
 _KINDS: dict[tuple[str, str, str], str] = {
     ("Ready", "True", "Serving"): NORMAL,
     ("Ready", "False", "GatewayNotReady"): WARNING,
+    ("Ready", "False", "GatewayFailing"): WARNING,
     ("Ready", "False", "PodsFailing"): WARNING,
+    ("Ready", "False", "PodsNotCreated"): WARNING,
     ("Ready", "False", "InvalidSpec"): WARNING,
     ("Progressing", "False", "PodsFailing"): WARNING,
+    ("Progressing", "False", "PodsNotCreated"): WARNING,
     ("Progressing", "True", "PodsUnscheduled"): WARNING,
     ("ScalingLimited", "True", "TooManyReplicas"): WARNING,
     ("ScalingLimited", "True", "ScaleUpLimit"): NORMAL,
     ("ScalingLimited", "True", "Paused"): NORMAL,
     ("MetricsAvailable", "False", "Missing"): WARNING,
+    ("GatewayCurrent", "False", "OutOfDate"): WARNING,
     ("FullySupported", "False", "NotActedOn"): WARNING,
 }
 """Which (condition, status, reason) is worth an Event when it is entered."""
-_NAMES = {"Missing": "MetricsMissing", "TooManyReplicas": "ScalingLimited", "ScaleUpLimit": "ScalingLimited"}
-_WORTH_AT_THE_START = frozenset({"PodsFailing", "NotActedOn", "InvalidSpec", "PodsUnscheduled"})
+_NAMES = {
+    "Missing": "MetricsMissing",
+    "TooManyReplicas": "ScalingLimited",
+    "ScaleUpLimit": "ScalingLimited",
+    "OutOfDate": "GatewayOutOfDate",
+}
+_WORTH_AT_THE_START = frozenset(
+    {"PodsFailing", "PodsNotCreated", "GatewayFailing", "NotActedOn", "InvalidSpec", "PodsUnscheduled"}
+)
 """Of a new pool only these are said: that nothing is ready yet goes without saying."""
 _LOSSES = frozenset({"GatewayNotReady", "Missing"})
 """Said only of what was there before."""

@@ -78,3 +78,35 @@ async def test_a_gateway_on_its_way_out_is_neither_asked_nor_counted() -> None:
     gateways.now += 9
     seen = await gateways.seen()
     assert (seen.ready_replicas, seen.held, seen.scraped_unix_seconds) == (1, 0, gateways.now)
+
+
+async def test_what_keeps_gateways_and_workers_from_coming_is_seen() -> None:
+    gateways = Gateways()
+    pod = gateways.cluster.one("Pod", "p-gateway-1")
+    pod["metadata"]["labels"]["controller-revision-hash"] = "p-gateway-1"
+    pod["status"]["conditions"] = []
+    pod["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "gw:none"}}}]
+    gateways.cluster.put(pod)
+    labels = {"asrpool.dev/pool": "p"}
+    gateways.cluster.put(
+        {
+            "kind": "StatefulSet",
+            "metadata": {"name": "p-gateway", "namespace": "default", "labels": labels},
+            "spec": {"updateStrategy": {"type": "OnDelete"}},
+            "status": {"updateRevision": "p-gateway-2"},
+        }
+    )
+    gateways.cluster.put(
+        {
+            "kind": "Deployment",
+            "metadata": {"name": "p-worker", "namespace": "default", "labels": labels},
+            "spec": {"replicas": 1},
+            "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]},
+        }
+    )
+
+    seen = (await gateways.observer.observe(POOL, "token", NOW)).snapshot
+
+    assert seen.gateway.problem == "ImagePullBackOff: gw:none"
+    assert seen.gateway.outdated == ("p-gateway-1",)
+    assert seen.creation_problem == "exceeded quota"

@@ -25,6 +25,8 @@ def condition(result: Report, type_: str) -> dict[str, Any]:
     return found
 
 
+QUOTA = 'pods "p-worker-…" is forbidden: exceeded quota: gpus'
+OUTDATED = GatewaySnapshot(ready_replicas=1, scraped_unix_seconds=NOW, outdated=("p-gateway-0",))
 CONDITIONS = [
     pytest.param(pool(ready("a", 1)), "Ready", "True", "Serving", id="a pod takes streams"),
     pytest.param(pool(), "Ready", "True", "ScaledToZero", id="nothing is wanted"),
@@ -33,6 +35,25 @@ CONDITIONS = [
     pytest.param(
         pool(ready("a"), gateway=GatewaySnapshot()), "Ready", "False", "GatewayNotReady", id="the gateway is away"
     ),
+    pytest.param(
+        pool(gateway=GatewaySnapshot(problem="ImagePullBackOff: no such image")),
+        "Ready",
+        "False",
+        "GatewayFailing",
+        id="the gateway cannot start",
+    ),
+    pytest.param(
+        pool(waiting=1).model_copy(update={"creation_problem": QUOTA}), "Ready", "False", "PodsNotCreated", id="a quota"
+    ),
+    pytest.param(
+        pool(ready("a", 4)).model_copy(update={"creation_problem": QUOTA}),
+        "Progressing",
+        "False",
+        "PodsNotCreated",
+        id="a quota is used up",
+    ),
+    pytest.param(pool(gateway=OUTDATED), "GatewayCurrent", "False", "OutOfDate", id="an older gateway"),
+    pytest.param(pool(), "GatewayCurrent", "True", "UpToDate", id="the newest gateway"),
     pytest.param(
         pool().model_copy(update={"deployment_exists": False}), "Ready", "False", "Creating", id="nothing made yet"
     ),
@@ -74,6 +95,40 @@ def test_a_problem_is_told_in_the_clusters_own_words() -> None:
     for type_ in ("Ready", "Progressing"):
         assert "/models/nope" in condition(result, type_)["message"]
     assert [event.reason for event in result.events if event.type == "Warning"] == ["PodsFailing"]
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "reason", "words"),
+    [
+        pytest.param(
+            pool(gateway=GatewaySnapshot(problem="ImagePullBackOff: gw:1")), "GatewayFailing", "gw:1", id="gateway"
+        ),
+        pytest.param(
+            pool(waiting=1).model_copy(update={"creation_problem": QUOTA}),
+            "PodsNotCreated",
+            "exceeded quota",
+            id="quota",
+        ),
+    ],
+)
+def test_what_keeps_a_new_pool_from_starting_is_told_at_once_and_once(
+    snapshot: PoolSnapshot, reason: str, words: str
+) -> None:
+    first = said(snapshot)
+    told = [event for event in first.events if event.type == "Warning"]
+
+    assert [event.reason for event in told] == [reason]
+    assert words in told[0].message
+    assert words in condition(first, "Ready")["message"]
+    assert not [event for event in said(snapshot, previous=first.status).events if event.type == "Warning"]
+
+
+def test_an_outdated_gateway_says_what_to_do() -> None:
+    before = said(pool(ready("a", 1)))
+    result = said(pool(ready("a", 1), gateway=OUTDATED), previous=before.status)
+
+    assert "delete the pod" in condition(result, "GatewayCurrent")["message"]
+    assert "GatewayOutOfDate" in [event.reason for event in result.events]
 
 
 def test_fields_without_effect_are_named() -> None:
