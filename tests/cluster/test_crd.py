@@ -27,12 +27,12 @@ def server(cluster: Cluster) -> Iterator[Cluster]:
     cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
-def tried(server: Cluster, spec: object) -> str:
+def tried(server: Cluster, spec: object, name: str = "tried") -> str:
     """Create a pool as the API server would, without keeping it; what is kept of it, as JSON."""
     manifest = {
         "apiVersion": "asrpool.dev/v1alpha1",
         "kind": "ASRPool",
-        "metadata": {"name": "tried", "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": spec,
     }
     return server.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", input_text=json.dumps(manifest))
@@ -41,7 +41,7 @@ def tried(server: Cluster, spec: object) -> str:
 @pytest.mark.parametrize("wrong", [*BY_RULE.values(), *BY_SCHEMA.values()], ids=[*BY_RULE, *BY_SCHEMA])
 def test_a_wrong_pool_is_refused_with_the_field(server: Cluster, wrong: Wrong) -> None:
     with pytest.raises(ComponentError) as refused:
-        tried(server, wrong.spec)
+        tried(server, wrong.spec, wrong.name)
 
     said = str(refused.value)
     assert wrong.field in said

@@ -48,11 +48,15 @@ class _SchemaWithRules(GenerateJsonSchema):
         made = super().model_schema(schema)
         cls = schema["cls"]
         if issubclass(cls, Group) and cls.rules:
-            made["x-kubernetes-validations"] = [
-                {"rule": rule.cel, "message": rule.sentence, **({"fieldPath": rule.field} if rule.field else {})}
-                for rule in cls.rules
-            ]
+            made["x-kubernetes-validations"] = _validations(cls)
         return made
+
+
+def _validations(cls: type[Group]) -> list[Schema]:
+    return [
+        {"rule": rule.cel, "message": rule.sentence, **({"fieldPath": rule.field} if rule.field else {})}
+        for rule in cls.rules
+    ]
 
 
 def definition() -> Schema:
@@ -99,6 +103,7 @@ def _root() -> Schema:
         "type": "object",
         "description": (ASRPool.__doc__ or "").strip(),
         "required": ["spec"],
+        "x-kubernetes-validations": _validations(ASRPool),
         "properties": {
             "apiVersion": {"type": "string", "description": "Version of the schema of this object."},
             "kind": {"type": "string", "description": "Kind of this object."},

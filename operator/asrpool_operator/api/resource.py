@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from asrpool_operator.api.base import Group
+from asrpool_operator.api.base import Group, Rule
 from asrpool_operator.api.gateway import Gateway, Ingress
 from asrpool_operator.api.scaling import Scaling
 from asrpool_operator.api.sessions import Sessions
@@ -20,6 +21,10 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = "asrpool.dev/v1alpha1"
 KIND: Final = "ASRPool"
 PLURAL: Final = "asrpools"
+
+NAME_PATTERN: Final = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+LONGEST_NAME: Final = 44
+"""The pods of StatefulSet `<pool>-gateway` carry its name and a hash of 10 digits in one label of at most 63 characters."""
 
 
 class Metadata(Group):
@@ -54,6 +59,19 @@ class ASRPoolSpec(Group):
 
 class ASRPool(Group):
     """A pool of speech recognition workers behind one gateway, scaled on live streams and latency."""
+
+    rules = (
+        Rule(
+            cel=f"self.metadata.name.matches('{NAME_PATTERN}') && size(self.metadata.name) <= {LONGEST_NAME}",
+            sentence=(
+                f"metadata.name must begin with a letter, hold only a-z, 0-9 and -, and have at most {LONGEST_NAME} "
+                "characters: the pool's Services and pods are named after it, with endings like -gateway-admin"
+            ),
+            holds=lambda pool: (
+                re.fullmatch(NAME_PATTERN, pool.metadata.name) is not None and len(pool.metadata.name) <= LONGEST_NAME
+            ),
+        ),
+    )
 
     api_version: Literal["asrpool.dev/v1alpha1"] = API_VERSION
     kind: Literal["ASRPool"] = KIND

@@ -15,8 +15,8 @@ from tests.operator.api.wrong_pools import BY_RULE, BY_SCHEMA, MODELS, Wrong
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
-def pool(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"apiVersion": "asrpool.dev/v1alpha1", "kind": "ASRPool", "metadata": {"name": "p"}, "spec": spec}
+def pool(spec: dict[str, Any], name: str = "p") -> dict[str, Any]:
+    return {"apiVersion": "asrpool.dev/v1alpha1", "kind": "ASRPool", "metadata": {"name": name}, "spec": spec}
 
 
 def test_a_pool_of_one_line_has_sensible_defaults() -> None:
@@ -63,10 +63,16 @@ def test_every_example_is_valid(path: Path) -> None:
 @pytest.mark.parametrize("wrong", [*BY_RULE.values(), *BY_SCHEMA.values()], ids=[*BY_RULE, *BY_SCHEMA])
 def test_a_wrong_pool_is_refused_with_the_field(wrong: Wrong) -> None:
     with pytest.raises(SpecError) as refused:
-        parse(pool(wrong.spec))
+        parse(pool(wrong.spec, wrong.name))
 
     assert wrong.field in str(refused.value)
     assert wrong.words in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["p", "mandarin-2", "a" * 44])
+def test_names_that_fit(name: str) -> None:
+    """The longest one leaves room for a revision's hash of ten digits beside the StatefulSet's name in one label."""
+    assert len(f"{parse(pool({'models': MODELS}, name)).metadata.name}-gateway-0123456789") <= 63
 
 
 def test_all_faults_are_named_at_once() -> None:

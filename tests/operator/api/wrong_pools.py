@@ -15,6 +15,7 @@ class Wrong:
     spec: dict[str, Any]
     field: str
     words: str
+    name: str = "tried"
 
 
 def _scaling(**fields: Any) -> dict[str, Any]:
@@ -76,6 +77,9 @@ BY_RULE = {
         "spec.worker.modelCache",
         "exactly one of persistentVolumeClaim",
     ),
+    "NameTooLongForItsServices": Wrong({"models": MODELS}, "metadata.name", "at most 44", name="a" * 45),
+    "NameThatBeginsWithADigit": Wrong({"models": MODELS}, "metadata.name", "begin with a letter", name="2pass"),
+    "NameWithADot": Wrong({"models": MODELS}, "metadata.name", "begin with a letter", name="mandarin.north"),
     "IngressAndRouteAtOnce": Wrong(
         {"models": MODELS, "ingress": {"host": "asr.example.com", "className": "nginx", "gatewayRef": {"name": "gw"}}},
         "spec.ingress",
