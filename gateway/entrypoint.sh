@@ -55,11 +55,11 @@ write_peers() {
 
 # Copies what would be loaded into $1, so that the mounted files cannot change between the check and the load.
 stage() {
-    rm -rf "$1"
-    mkdir -p "$1"
-    cp -L "$config_dir/haproxy.cfg" "$config_dir/gateway.lua" "$1/"
-    fit_connections "$1/haproxy.cfg"
-    write_peers >"$1/peers.cfg"
+    rm -rf "$1" &&
+        mkdir -p "$1" &&
+        cp -L "$config_dir/haproxy.cfg" "$config_dir/gateway.lua" "$1/" &&
+        fit_connections "$1/haproxy.cfg" &&
+        write_peers >"$1/peers.cfg"
 }
 
 valid() {
@@ -71,9 +71,7 @@ valid() {
 settled() { [ $(($(date +%s) - loaded_at)) -ge "$reload_seconds" ]; }
 
 load() {
-    rm -rf "$run_dir/loaded"
-    mv "$run_dir/staged" "$run_dir/loaded"
-    loaded_at=$(date +%s)
+    rm -rf "$run_dir/loaded" && mv "$run_dir/staged" "$run_dir/loaded" && loaded_at=$(date +%s)
 }
 
 fingerprint() { cat "$1/peers.cfg" "$1/haproxy.cfg" "$1/gateway.lua" | cksum; }
@@ -106,16 +104,18 @@ while [ "$stopping" = no ] && kill -0 "$master" 2>/dev/null; do
     sleep "$poll_seconds" &
     wait $! || true
     [ "$stopping" = no ] || break
-    stage "$run_dir/staged"
-    wanted=$(fingerprint "$run_dir/staged")
+    # Whatever goes wrong from here on (the kubelet exchanges the files just now), the HAProxy that runs goes on: if this
+    # script ended, the container would, and with it every stream.
+    stage "$run_dir/staged" || continue
+    wanted=$(fingerprint "$run_dir/staged") || continue
     if [ "$wanted" = "$(fingerprint "$run_dir/loaded")" ] || [ "$wanted" = "$rejected" ]; then
         continue
     fi
     settled || continue
     if valid "$run_dir/staged"; then
-        load
-        kill -USR2 "$master"
-        log info "configuration reloaded; live streams go on in the process that has them"
+        if load && kill -USR2 "$master"; then
+            log info "configuration reloaded; live streams go on in the process that has them"
+        fi
     else
         rejected=$wanted
         log error "the new configuration is not valid and was not loaded"

@@ -45,16 +45,6 @@ def free_port() -> int:
         return port
 
 
-def descendants(pid: int) -> list[int]:
-    """The processes below this one: HAProxy's master and its workers."""
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").glob("*/children")
-        for child in task.read_text(encoding="ascii").split()
-    ]
-    return children + [below for child in children for below in descendants(child)]
-
-
 async def eventually(condition: Callable[[], bool], within_seconds: float = 5, what: str = "") -> float:
     """Wait until the condition holds; the seconds it took."""
     started = time.monotonic()
@@ -153,7 +143,9 @@ class Gateway:
             command = [str(ENTRYPOINT)]
             if file_limit is not None:
                 command = ["prlimit", f"--nofile={file_limit}:{file_limit}", *command]
-            self.process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
+            self.process = await asyncio.create_subprocess_exec(
+                *command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         process = self.process
         await eventually(lambda: self.started() or process.returncode is not None, what="gateway listens")
         assert process.returncode is None, self.log()
@@ -192,9 +184,8 @@ class Gateway:
         """End it and all its processes, at once."""
         if self.process is None:
             return
-        for pid in [self.process.pid, *descendants(self.process.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         await self.process.wait()
 
     async def add_worker(self, number: int, **settings: Any) -> FakeWorker:

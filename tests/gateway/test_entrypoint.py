@@ -56,6 +56,21 @@ async def test_a_configuration_that_is_wrong_is_not_loaded(gateway: Started) -> 
     await eventually(lambda: reloads(gate) == 1, what="reload")
 
 
+async def test_files_that_are_gone_for_a_moment_end_nothing(gateway: Started) -> None:
+    """If the entrypoint ended, its container would, and every stream with it."""
+    gate = await gateway({})
+    first = await gate.ask()
+    config = gate.directory / "config"
+    config.rename(gate.directory / "away")
+    await asyncio.sleep(0.5)
+    (gate.directory / "away").rename(config)
+    async with gate.reload():
+        gate.configure({"gateway": {"maxQueued": 7}})
+    assert await first.echo()
+    assert gate.process is not None
+    assert gate.process.returncode is None
+
+
 async def test_sigterm_finishes_the_streams_then_ends(gateway: Started) -> None:
     gate = await gateway({})
     first = await gate.ask()
