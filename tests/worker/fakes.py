@@ -83,7 +83,7 @@ class FakeStream:
 
 
 class FakeEngine:
-    """Runs every stream's work in order on one thread. `gate` holds the thread back while it is clear."""
+    """Runs every stream's work in order on one thread; it dies of a session named "deadly". `gate` holds the thread back while it is clear."""
 
     def __init__(
         self,
@@ -102,10 +102,12 @@ class FakeEngine:
         self.open_streams: set[FakeStream] = set()
         self.arrivals: list[float] = []
         self._load = load
+        self._on_death: Callable[[str], None] | None = None
         self._work: queue.Queue[tuple[FakeStream, Callable[[], None]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def start(self) -> None:
+    def start(self, on_death: Callable[[str], None] | None = None) -> None:
+        self._on_death = on_death
         if self._load is not None:
             self._load()
         self._thread.start()
@@ -123,6 +125,14 @@ class FakeEngine:
         async with asyncio.timeout(5):
             while len(self.opened) < count:  # noqa: ASYNC110 - the contract has no event for it
                 await asyncio.sleep(0.01)
+
+    def die(self, reason: str) -> None:
+        """As the engine does when its device is gone."""
+        if self._on_death is not None:
+            self._on_death(reason)
+        for stream in list(self.open_streams):
+            stream.closed = True
+            stream.sink(Failed("the worker is stopping; connect again to be served by another pod", "server"))
 
     def stop(self) -> None:
         self.gate.set()
@@ -142,5 +152,8 @@ class FakeEngine:
         while (item := self._work.get()) is not None:
             self.gate.wait()
             stream, work = item
+            if stream.session_id == "deadly":
+                self.die("the device is gone")
+                return
             if not stream.closed:
                 work()

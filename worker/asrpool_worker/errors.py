@@ -23,5 +23,9 @@ class ModelError(ServerError):
     """A model directory is missing, incomplete or cannot be loaded; the message names the path and what to do."""
 
 
+class EngineDiedError(ServerError):
+    """The engine's thread ended, or its device gives nothing any more; the process must be started anew."""
+
+
 class SettingsError(ServerError):
     """A flag or environment variable is wrong; the message names it."""

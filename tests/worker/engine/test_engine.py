@@ -19,7 +19,7 @@ import pytest
 
 from asrpool_worker.engine import modeldir
 from asrpool_worker.engine.engine import LoadedModels, RecognitionEngine
-from asrpool_worker.engine.factory import EngineConfig, build_engine
+from asrpool_worker.engine.factory import EngineConfig, build_engine, run_on_silence
 from asrpool_worker.engine.handle import EngineStream
 from asrpool_worker.engine.messages import Ended, Event, Failed, Final, Mode, Partial, Samples, StreamOptions
 from asrpool_worker.engine.models import ModelSet, OfflineModel, OnlineModel, VadModel
@@ -91,7 +91,12 @@ def feed(stream: EngineStream, samples: Samples, piece: int = 960) -> None:
 
 @contextmanager
 def running(
-    online: Path, offline: Path, vad: Path | None, limits: Limits = GENEROUS, rows: int = 16
+    online: Path,
+    offline: Path,
+    vad: Path | None,
+    limits: Limits = GENEROUS,
+    rows: int = 16,
+    on_death: Callable[[str], None] | None = None,
 ) -> Iterator[Bench]:
     backend = OnnxBackend("cpu", 1)
     online_dir, offline_dir = modeldir.read(online), modeldir.read(offline)
@@ -113,9 +118,14 @@ def running(
     )
     observed: list[tuple[str, int, float]] = []
     bench = Bench(None, gates, models, observed)  # type: ignore[arg-type]
-    engine = RecognitionEngine(lambda: LoadedModels(models, {"models": 0.5}), limits, dict.fromkeys(Stage, rows), bench)
+    engine = RecognitionEngine(
+        lambda: LoadedModels(models, {"models": 0.5}, lambda: run_on_silence(models)),
+        limits,
+        dict.fromkeys(Stage, rows),
+        bench,
+    )
     bench.engine = engine
-    engine.start()
+    engine.start(on_death)
     try:
         yield bench
     finally:
@@ -541,7 +551,7 @@ class Refuse:
         if name.split(".")[0] in {{"torch", "torchaudio", "funasr", "onnx", "scipy", "pandas", "transformers"}}:
             raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
-from asrpool_worker.engine.factory import EngineConfig, build_engine
+from asrpool_worker.engine.factory import EngineConfig, build_engine, run_on_silence
 engine = build_engine(EngineConfig(online={str(random_online)!r}, offline={str(random_offline)!r}, vad={str(random_vad)!r}))
 engine.start()
 print(*sorted(engine.modes))

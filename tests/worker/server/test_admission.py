@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asrpool_worker.server.admission import MAX_HELD_IDS, Admission, Ended, Place, Reason, Refused
+from asrpool_worker.server.worker import Worker
+from asrpool_worker.session.funasr import Limits
 
 
 def book(capacity: int = 2, resume_seconds: float = 60.0) -> Admission:
@@ -109,6 +111,34 @@ def test_held_ids_are_those_that_left_and_may_still_come_back() -> None:
     enter(admission, "a", 40)
     assert admission.held_ids(40) == 1, "a is live again"
     assert admission.held_ids(80) == 0
+
+
+def test_once_closed_nobody_enters_not_even_those_who_come_back() -> None:
+    admission = Admission(2, 60.0)
+    admission.ready = True
+    place = admission.admit("a", 0.0)
+    assert isinstance(place, Place)
+    admission.release(place, 1.0)
+    admission.drain(2.0)
+    assert isinstance(admission.admit("a", 3.0), Place)
+    admission.close()
+    assert admission.admit("a", 4.0) == Refused(Reason.DRAINING, 1)
+
+
+def test_a_process_that_ends_closes_the_moment_it_is_empty_and_not_before() -> None:
+    worker = Worker("p", Admission(2, 60.0), Limits())
+    worker.admission.ready = True
+    first = worker.admission.admit("a", 0.0)
+    second = worker.admission.admit("b", 0.0)
+    assert isinstance(first, Place)
+    assert isinstance(second, Place)
+    worker.terminate(1.0)
+    worker.release(first, "ok", 2.0)
+    back = worker.admission.admit("a", 3.0)
+    assert isinstance(back, Place), "others are live: a known device may come back"
+    worker.release(second, "ok", 4.0)
+    worker.release(back, "ok", 4.0)
+    assert isinstance(worker.admission.admit("a", 4.0), Refused)
 
 
 def test_without_a_resume_time_nobody_is_held() -> None:

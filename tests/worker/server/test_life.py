@@ -157,6 +157,28 @@ async def test_a_second_signal_or_the_end_of_the_drain_closes_what_is_left_with_
         assert await process.exits() == 0
 
 
+async def test_a_dead_engine_ends_the_process_with_an_error_and_every_stream_with_a_reason() -> None:
+    async with worker("--online=x", "--capacity=8") as process:
+        listening = await process.said("listening")
+        await process.said("ready")
+        async with connect(url(listening), proxy=None) as stream:
+            await say(stream, mode="2pass")
+            await stream.send(SECOND)
+            await hear(stream)
+            async with connect(url(listening), proxy=None, additional_headers={"Device-Id": "deadly"}) as deadly:
+                await say(deadly, mode="2pass")
+                await deadly.send(SECOND)
+                for ended in (stream, deadly):
+                    assert "the worker is stopping" in (await hear(ended))["error"]
+                    with pytest.raises(ConnectionClosed) as closed:
+                        await ended.recv()
+                    assert closed.value.rcvd is not None
+                    assert closed.value.rcvd.code == 1011
+        told = await process.said("the engine died; this process ends, to be started anew")
+        assert (told["level"], told["reason"]) == ("critical", "the device is gone")
+        assert await process.exits() == 1
+
+
 async def test_a_process_that_is_told_to_stop_while_it_loads_does_not_wait_for_the_load() -> None:
     async with worker("--online=x", FAKE_LOAD_SECONDS="60") as process:
         await process.said("listening")

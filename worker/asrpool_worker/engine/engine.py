@@ -2,6 +2,7 @@
 
 The thread owns models, streams and slots; nothing else touches them. It sleeps on its inbox when no work is ready.
 A batch that raises is run again row by row, so that only the streams whose own row raises fail; the thread goes on.
+Where one batch after another fails for every row, and silence does too, it is not the audio: the thread ends, and says so.
 """
 
 from __future__ import annotations
@@ -30,20 +31,23 @@ from asrpool_worker.engine.models import ModelSet
 from asrpool_worker.engine.options import Limits, check_options
 from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
 from asrpool_worker.engine.stream_state import StreamState
-from asrpool_worker.errors import OptionError, ServerError
+from asrpool_worker.errors import EngineDiedError, OptionError, ServerError
 
 logger = logging.getLogger(__name__)
 
 StreamJob = Job[StreamState]
 Clock = Callable[[], float]
+MAX_FAILED_BATCHES = 3
+"""So many in a row without a row that succeeded make the models themselves suspect."""
 
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """What loading gave, and how long its phases took."""
+    """What loading gave, and how long its phases took. `probe` runs each model on silence and raises where one cannot."""
 
     models: ModelSet
     phases_seconds: dict[str, float]
+    probe: Callable[[], None]
 
 
 class RecognitionEngine:
@@ -71,9 +75,12 @@ class RecognitionEngine:
         self._touched: set[int] = set()
         self._ready: dict[int, StreamJob] = {}
         self._published: tuple[int, float | None] = (0, None)
+        self._failed_batches = 0
+        self._on_death: Callable[[str], None] | None = None
 
-    def start(self) -> None:
+    def start(self, on_death: Callable[[str], None] | None = None) -> None:
         """See `messages.Engine`."""
+        self._on_death = on_death
         self._loaded = self._load()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -85,7 +92,7 @@ class RecognitionEngine:
             served = ", ".join(sorted(mode.value for mode in self.modes))
             raise OptionError(f"mode {options.mode.value} is not served: the loaded models allow {served or 'none'}")
         if options.hotwords:
-            logger.info("hotwords are ignored: the loaded models take none", extra={"session_id": session_id})
+            logger.info("hotwords are ignored: the loaded models take none", extra={"session": session_id})
         key = next(self._keys)
         handle = EngineStream(key, self._inbox, sink)
         self._handles[key] = handle
@@ -123,10 +130,25 @@ class RecognitionEngine:
         try:
             while self._turn():
                 pass
+        except BaseException as error:
+            logger.critical("the engine's thread died", exc_info=True)
+            if self._on_death is not None:
+                self._on_death(f"{type(error).__name__}: {error}")
         finally:
             self._inbox.stop()
-            for key in list(self._streams):
-                self._end(key, Failed("the worker is stopping; connect again to be served by another pod", "server"))
+            self._tell_all(Failed("the worker is stopping; connect again to be served by another pod", "server"))
+
+    def _tell_all(self, failed: Failed) -> None:
+        """Nobody is left waiting, those included whose opening was still in the inbox."""
+        messages, _ = self._inbox.take(wait=False)
+        for message in messages:
+            if isinstance(message, Opened):
+                self._handles.pop(message.key, None)
+                _tell(message.sink, failed)
+        for stream in list(self._streams.values()):
+            _tell(stream.sink, failed)
+        for key in list(self._streams):
+            self._end(key, None)
 
     def _turn(self) -> bool:
         """Once around; false when told to stop."""
@@ -184,7 +206,7 @@ class RecognitionEngine:
                 message.sink,
             )
         except Exception:  # memory, of the host or of the device: each library has its own error
-            logger.exception("a stream could not be opened", extra={"session_id": message.session_id})
+            logger.exception("a stream could not be opened", extra={"session": message.session_id})
             self._handles.pop(message.key, None)
             _tell(message.sink, Failed("the worker has no room for another stream; connect again", "server"))
             return
@@ -222,11 +244,29 @@ class RecognitionEngine:
             results = self._results(batch)
         except Exception:
             logger.exception("a %s batch of %d rows failed; running its rows alone", batch[0].stage, len(batch))
-            for job in batch:
-                with self._failing_alone(job.stream):
-                    self._hand_back([job], self._results([job]))
+            succeeded = [self._run_alone(job) for job in batch]
+            self._failed_batches = 0 if any(succeeded) else self._failed_batches + 1
+            if self._failed_batches >= MAX_FAILED_BATCHES:
+                self._probe()
         else:
             self._hand_back(batch, results)
+            self._failed_batches = 0
+
+    def _probe(self) -> None:
+        """Streams fail one after the other: is it their audio, or do the models fail on anything?"""
+        if self._loaded is not None:
+            try:
+                self._loaded.probe()
+            except Exception as error:
+                raise EngineDiedError(f"the models fail on silence too ({error})") from error
+        self._failed_batches = 0
+
+    def _run_alone(self, job: StreamJob) -> bool:
+        """Run a row by itself; false when that fails too, and its stream with it."""
+        with self._failing_alone(job.stream):
+            self._hand_back([job], self._results([job]))
+            return True
+        return False
 
     def _results(self, batch: Sequence[StreamJob]) -> list[Callable[[float], list[Event]]]:
         """Run the model; each stream changes only when its function is called with the time, and gives its events."""
@@ -268,7 +308,7 @@ class RecognitionEngine:
         try:
             yield
         except Exception:
-            logger.exception("a stream failed", extra={"session_id": stream.session_id})
+            logger.exception("a stream failed", extra={"session": stream.session_id})
             if stream.key in self._streams:
                 self._end(stream.key, Failed("the recogniser failed on this stream; connect again", "server"))
 

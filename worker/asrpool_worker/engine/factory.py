@@ -76,8 +76,8 @@ def _load(config: EngineConfig) -> LoadedModels:
     offline = _timed(phases, "offline", lambda: _load_offline(config, backend))
     vad = _timed(phases, "vad", lambda: _load_vad(config, backend))
     models = ModelSet(_shared_frontend(online, offline, vad), online, offline, vad)
-    _timed(phases, "warm_up", lambda: _warm_up(models))
-    return LoadedModels(models, phases)
+    _timed(phases, "warm_up", lambda: run_on_silence(models))
+    return LoadedModels(models, phases, lambda: run_on_silence(models))
 
 
 def _timed(phases: dict[str, float], name: str, work: Callable[[], Loaded]) -> Loaded:
@@ -147,15 +147,17 @@ def _shared_frontend(
     return first.frontend
 
 
-def _warm_up(models: ModelSet) -> None:
-    """Run each model once on silence, so that the first stream does not pay for allocations and kernel choice."""
+def run_on_silence(models: ModelSet) -> None:
+    """Run each model once, so that the first stream does not pay for allocations and kernel choice, or to see whether it can."""
     if models.online is not None:
         shape = check_options(StreamOptions())
         slot = models.online.acquire(shape)
-        models.online.step(
-            [ChunkRow(slot, np.zeros((shape.frames, models.online.dims.feature_size), np.float32), final=False)]
-        )
-        models.online.release(slot)
+        try:
+            models.online.step(
+                [ChunkRow(slot, np.zeros((shape.frames, models.online.dims.feature_size), np.float32), final=False)]
+            )
+        finally:
+            models.online.release(slot)
     if models.offline is not None:
         models.offline.run([np.zeros((WARM_UP_FRAMES, models.offline.dims.feature_size), np.float32)])
     if models.vad is not None:

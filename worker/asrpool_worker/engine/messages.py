@@ -108,8 +108,12 @@ class Stream(Protocol):
 class Engine(Protocol):
     """A loaded set of models that serves many streams."""
 
-    def start(self) -> None:
-        """Load, warm up and start the engine thread; returns when ready. Raises `ModelError` naming the directory at fault."""
+    def start(self, on_death: Callable[[str], None] | None = None) -> None:
+        """Load, warm up and start the engine thread; returns when ready. Raises `ModelError` naming the directory at fault.
+
+        `on_death` is called on the engine's thread, with the reason, should that thread end without `stop`: every stream
+        then gets `Failed`, and only a new process can serve again.
+        """
 
     def open(self, session_id: str, options: StreamOptions, sink: Sink) -> Stream:
         """Begin a stream. Raises `OptionError` when the loaded models cannot do what is asked."""

@@ -137,10 +137,11 @@ class SlotPool:
             self._marks[slot].advance(self._shape, spoke=bool(count > 0))
 
     def _grow(self) -> None:
+        """All or nothing: where there is no room for one of the arrays, the pool stays as it was."""
         capacity = max(FIRST_CAPACITY, 2 * self._capacity)
-        for name, size in self._sizes.items():
-            grown = self._arrays.zeros((capacity, *size))
-            grown[: self._capacity] = self._state[name]
-            self._state[name] = grown
+        grown = {name: self._arrays.zeros((capacity, *size)) for name, size in self._sizes.items()}
+        for name, array in grown.items():
+            array[: self._capacity] = self._state[name]
+        self._state = grown
         self._free.extend(range(capacity - 1, self._capacity - 1, -1))
         self._capacity = capacity

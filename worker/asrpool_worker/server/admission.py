@@ -69,6 +69,7 @@ class Admission:
         self.configured_capacity = configured_capacity
         self.capacity = configured_capacity
         self.ready = False
+        self.closed = False
         self.draining_since: float | None = None
         self.ended = Ended()
         self._resume_seconds = resume_seconds
@@ -89,6 +90,8 @@ class Admission:
         """A place for this session, or why not. `resumable` is false for ids that no client can bring back."""
         if not self.ready:
             return Refused(Reason.STARTING, 1)
+        if self.closed:
+            return Refused(Reason.DRAINING, 1)
         if self.active >= self.configured_capacity:
             return Refused(Reason.FULL, 2)
         if not (resumable and self._knows(session_id, now)):
@@ -121,6 +124,10 @@ class Admission:
     def undrain(self) -> None:
         """Take newcomers again."""
         self.draining_since = None
+
+    def close(self) -> None:
+        """The process ends: nobody enters any more, not even those who come back."""
+        self.closed = True
 
     def set_capacity(self, sessions: int) -> None:
         """Lower (or give back, never beyond what was configured) how many sessions newcomers may fill."""

@@ -2,7 +2,8 @@
 
 The public port listens before the models are loaded, so that probes get an answer (503) and a wrong port shows at once.
 The first SIGTERM or SIGINT starts the drain: no newcomers, live streams finish within `drain_seconds`. A second signal,
-or the end of that time, closes what is left with code 1012 and a sentence.
+or the end of that time, closes what is left with code 1012 and a sentence. An engine that dies ends the process with an
+error, so that whoever runs it starts another: one that answers its probes and recognises nothing would draw streams for ever.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import uvicorn
 
 from asrpool_worker.engine.messages import Engine, EngineObserver
-from asrpool_worker.errors import SettingsError
+from asrpool_worker.errors import EngineDiedError, SettingsError
 from asrpool_worker.server.admin import AdminPort
 from asrpool_worker.server.admission import Admission
 from asrpool_worker.server.agent import agent_line, start_agent
@@ -41,8 +42,12 @@ _CLOSE_SECONDS = 3.0
 
 
 async def serve(settings: Settings, build_engine: EngineBuilder) -> None:
-    """Run one worker until it has been told to stop and has drained. Raises `SettingsError` or `ModelError` at the start."""
+    """Run one worker until it has been told to stop and has drained.
+
+    Raises `SettingsError` or `ModelError` at the start, `EngineDiedError` when the engine died under its streams.
+    """
     stop = _Stop()
+    death: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     admission = Admission(settings.sessions, settings.resume_seconds)
     worker = Worker(
         pod=settings.pod,
@@ -74,15 +79,19 @@ async def serve(settings: Settings, build_engine: EngineBuilder) -> None:
 
     engine: Engine | None = None
     try:
-        engine = await stop.unless_first(_load(worker, settings, build_engine))
-        await stop.wait()
+        engine = await stop.unless_first(_load(worker, settings, build_engine, death))
+        await stop.wait_or(death)
+        if death.done() and not stop.told:
+            worker.engine_died(time.monotonic())
+            log.critical("the engine died; this process ends, to be started anew", extra={"reason": death.result()})
+            await _until_empty(worker)
+            raise EngineDiedError(f"the engine died: {death.result()}")
         worker.terminate(time.monotonic())
         log.info("draining", extra={"active": admission.active, "drain_seconds": settings.drain_seconds})
         if not await stop.wait_again_or(worker.empty, settings.drain_seconds):
             ended = public.end_streams("the worker had to end before this stream did; connect again")
             log.warning("streams were cut short", extra={"streams": ended})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(worker.empty.wait(), _CLOSE_SECONDS)
+            await _until_empty(worker)
     finally:
         for server in servers:
             server.should_exit = True
@@ -93,8 +102,14 @@ async def serve(settings: Settings, build_engine: EngineBuilder) -> None:
     log.info("bye", extra={"sessions": admission.ended.count})
 
 
-async def _load(worker: Worker, settings: Settings, build_engine: EngineBuilder) -> Engine:
-    """Load beside the event loop, then open the doors."""
+async def _until_empty(worker: Worker) -> None:
+    """A moment for the close frames of streams that were told to end."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(worker.empty.wait(), _CLOSE_SECONDS)
+
+
+async def _load(worker: Worker, settings: Settings, build_engine: EngineBuilder, death: asyncio.Future[str]) -> Engine:
+    """Load beside the event loop, then open the doors. `death` gets its result should the engine's thread end by itself."""
     began = time.monotonic()
     loop = asyncio.get_running_loop()
     loaded: asyncio.Future[Engine] = loop.create_future()
@@ -107,11 +122,15 @@ async def _load(worker: Worker, settings: Settings, build_engine: EngineBuilder)
         else:
             loaded.set_exception(error or RuntimeError("the loader ended without a word"))
 
+    def on_death(reason: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has closed: the process is at its end already
+            loop.call_soon_threadsafe(death.set_result, reason)
+
     def build_and_start() -> None:
         engine, error = None, None
         try:
             engine = build_engine(settings, worker.metrics)
-            engine.start()
+            engine.start(on_death)
         except BaseException as raised:  # noqa: BLE001 - handed over, not swallowed: it is raised in the event loop
             engine, error = None, raised
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
@@ -135,9 +154,16 @@ class _Stop:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._hear)
 
-    async def wait(self) -> None:
-        """Until the first signal."""
-        await self._first.wait()
+    @property
+    def told(self) -> bool:
+        """Whether a signal came."""
+        return self._first.is_set()
+
+    async def wait_or(self, death: asyncio.Future[str]) -> None:
+        """Until the first signal, or `death`."""
+        told = asyncio.create_task(self._first.wait())
+        await asyncio.wait((told, death), return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
 
     async def unless_first(self, work: Coroutine[Any, Any, Engine]) -> Engine | None:
         """The work's result, or None when the first signal came before it was done."""

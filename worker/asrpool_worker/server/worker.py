@@ -69,6 +69,12 @@ class Worker:
         """The process is about to end: drain, and for good."""
         self._terminating = True
         self.admission.drain(now)
+        self._close_once_empty()
+
+    def engine_died(self, now: float) -> None:
+        """Nothing can be recognised here any more: no newcomers, whoever they are."""
+        self.admission.drain(now)
+        self.admission.close()
 
     def undrain(self) -> None:
         """Take newcomers again, unless the process is about to end."""
@@ -86,7 +92,13 @@ class Worker:
         self.metrics.sessions.labels(result).inc()
         if self.admission.active == 0:
             self.empty.set()
+        self._close_once_empty()
         return seconds
+
+    def _close_once_empty(self) -> None:
+        """A process that ends goes when it is empty: who came in after that moment would be cut off."""
+        if self._terminating and self.admission.active == 0:
+            self.admission.close()
 
     def status(self, percentile: float, window_seconds: float, now: float) -> dict[str, object]:
         """The operator's view of this worker; the shape is ARCHITECTURE.md's contract. `now` is monotonic."""
