@@ -56,6 +56,10 @@ class WorkerSnapshot(_Frozen):
     template_hash: str = ""
     draining_since_unix_seconds: float | None = None
     deletion_cost: int = 0
+    started: bool = False
+    """Whether its container has started up: it takes streams, or took some before it ceased to be ready."""
+    restarts: int = 0
+    """How often its container was started anew."""
     problem: str = ""
     """Why it is FAILING or not scheduled, in the cluster's words (for example "ImagePullBackOff: …")."""
     status: WorkerStatus | None = None

@@ -1,6 +1,7 @@
 """How long a new pod takes to come, measured on this pool's own pods.
 
-The horizon that expectations look ahead over: pods asked for now help only after it.
+The horizon that expectations look ahead over: pods asked for now help only after it. What counts is the first time that
+a pod is ready: a Ready condition's time is also that of a pod, or of its container, which went and came back.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from asrpool_operator.snapshot import PodPhase, PoolSnapshot
 
 QUANTILE = 0.75
 KEPT = 20
+STAMP_SECONDS = 1.0
+"""Kubernetes cuts the times of objects down to whole seconds."""
 LONGEST_SECONDS = 1800.0
 """Longer is no start: a container that became ready again long after its pod was made."""
 
 
-def remember_cold_starts(snapshot: PoolSnapshot, memory: Memory) -> Memory:
-    """Add the starts of pods that became ready since the last decision."""
+def remember_cold_starts(snapshot: PoolSnapshot, memory: Memory, now: float) -> Memory:
+    """Add the starts of pods that became ready since the last decision, and were made since the first."""
+    began = now if memory.began_unix_seconds is None else memory.began_unix_seconds
     ready = [
         worker
         for worker in snapshot.workers
@@ -25,6 +29,8 @@ def remember_cold_starts(snapshot: PoolSnapshot, memory: Memory) -> Memory:
         seconds
         for worker in ready
         if worker.name not in memory.known_ready
+        and worker.restarts == 0
+        and worker.created_unix_seconds >= began - STAMP_SECONDS
         and worker.ready_unix_seconds is not None
         and 0 <= (seconds := worker.ready_unix_seconds - worker.created_unix_seconds) <= LONGEST_SECONDS
     )
@@ -32,6 +38,7 @@ def remember_cold_starts(snapshot: PoolSnapshot, memory: Memory) -> Memory:
     known = {name for name in memory.known_ready if name in present} | {worker.name for worker in ready}
     return memory.model_copy(
         update={
+            "began_unix_seconds": began,
             "cold_starts_seconds": (memory.cold_starts_seconds + new)[-KEPT:],
             "known_ready": tuple(sorted(known)),
         }

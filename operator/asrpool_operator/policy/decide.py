@@ -131,7 +131,7 @@ def decide(spec: ASRPoolSpec, snapshot: PoolSnapshot, memory: Memory, now: float
 def _remember(
     memory: Memory, snapshot: PoolSnapshot, demand: Demand, lengths: Lengths, verdict: LatencyVerdict, now: float
 ) -> Memory:
-    memory = remember_cold_starts(snapshot, memory)
+    memory = remember_cold_starts(snapshot, memory, now)
     memory = remember_demand(memory, demand.known, now)
     memory = remember_busy(memory, demand.known, now)
     return memory.model_copy(

@@ -51,6 +51,8 @@ class Memory(_Frozen):
     recommendations: tuple[Recommendation, ...] = ()
     """A step function: each holds until the next."""
     changes: tuple[ReplicaChange, ...] = ()
+    began_unix_seconds: float | None = None
+    """The first decision's time: of a pod that was made before it nobody saw how it came."""
     cold_starts_seconds: tuple[float, ...] = ()
     known_ready: tuple[str, ...] = ()
     """Pods whose cold start was already counted."""

@@ -148,13 +148,18 @@ class View:
         return status
 
     def unknown(self, worker: WorkerSnapshot) -> bool:
-        """Whether the pod may carry streams that nobody can count: it is or was ready, and does not answer."""
+        """Whether the pod may carry streams that nobody can count: it is or was ready, and does not answer.
+
+        An operator that has just started never saw it ready; that its container has started up says as much.
+        """
         if self.fresh(worker) is not None:
             return False
         if worker.phase is PodPhase.READY:
             return True
         carried = worker.status is not None and worker.status.active + worker.status.held_ids > 0
-        return worker.phase is PodPhase.STARTING and (carried or worker.ready_unix_seconds is not None)
+        return worker.phase is PodPhase.STARTING and (
+            carried or worker.started or worker.ready_unix_seconds is not None
+        )
 
     def busy(self, worker: WorkerSnapshot) -> bool:
         """Whether the pod carries a stream, expects one back, or may do so."""

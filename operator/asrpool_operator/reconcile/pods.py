@@ -18,6 +18,7 @@ from asrpool_operator.snapshot import PodPhase, WorkerSnapshot, WorkerStatus
 DELETION_COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
 DRAINING_SINCE_ANNOTATION = "asrpool.dev/draining-since"
 TEMPLATE_HASH_LABEL = "pod-template-hash"
+WORKER_CONTAINER = "worker"
 
 _HOPELESS_WAITS = frozenset(
     {
@@ -53,6 +54,8 @@ def worker_snapshot(pod: Manifest, status: WorkerStatus | None) -> WorkerSnapsho
         ready_unix_seconds=unix_seconds(ready["lastTransitionTime"]) if is_ready else None,
         template_hash=(metadata.get("labels") or {}).get(TEMPLATE_HASH_LABEL, ""),
         draining_since_unix_seconds=_number(annotations.get(DRAINING_SINCE_ANNOTATION)),
+        started=bool(_worker_container(state).get("started")),
+        restarts=int(_worker_container(state).get("restartCount") or 0),
         deletion_cost=int(_number(annotations.get(DELETION_COST_ANNOTATION)) or 0),
         problem=problem,
         status=status,
@@ -95,7 +98,14 @@ def _phase(pod: Manifest) -> tuple[PodPhase, str]:
     return PodPhase.STARTING, _last_words(state)
 
 
+def _worker_container(state: dict[str, Any]) -> dict[str, Any]:
+    containers: Iterable[dict[str, Any]] = state.get("containerStatuses") or []
+    return next((container for container in containers if container.get("name") == WORKER_CONTAINER), {})
+
+
 def _hopeless(container: dict[str, Any]) -> str:
+    if container.get("started"):
+        return ""  # it came: that it is not ready now may pass, and it may carry streams
     state = container.get("state") or {}
     waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
     before = (container.get("lastState") or {}).get("terminated") or {}

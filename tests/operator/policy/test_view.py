@@ -8,7 +8,7 @@ import pytest
 
 from asrpool_operator.policy.view import EMPTY_COST, View
 from asrpool_operator.snapshot import GatewaySnapshot, PodPhase
-from tests.operator.policy.builders import NOW, coming, draining, failing, pool, ready, silent
+from tests.operator.policy.builders import NOW, coming, draining, failing, pool, ready, silent, status
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,17 @@ def test_who_is_missing() -> None:
     view = View(pool(ready("a"), new, old_answer, silent("b"), gateway=GatewaySnapshot()), NOW)
 
     assert view.missing == ("old-answer", "b", "gateway")
+
+
+@pytest.mark.parametrize(
+    ("worker", "busy"),
+    [
+        pytest.param(coming("a"), False, id="its container loads its models"),
+        pytest.param(coming("a", started=True), True, id="it had come before the operator did, and does not answer"),
+        pytest.param(coming("a", started=True, status=status(0)), False, id="it says itself that it is empty"),
+        pytest.param(coming("a", started=True, status=status(2)), True, id="it says itself that it is not"),
+        pytest.param(failing("a"), False, id="its container cannot start"),
+    ],
+)
+def test_a_pod_that_is_not_ready_may_carry_streams(worker: Any, busy: bool) -> None:
+    assert View(pool(ready("b"), worker), NOW).unready_busy is busy

@@ -147,6 +147,19 @@ def test_phase(seen: dict[str, Any], phase: PodPhase, problem: str) -> None:
     assert (snapshot.phase, snapshot.problem) == (phase, problem)
 
 
+def test_a_container_that_started_up_is_not_given_up() -> None:
+    """Not ready for a moment, with streams on it: were it failing, it would be the first to be taken away."""
+    seen = worker_snapshot(
+        pod(container={"restartCount": 2, "started": True, "state": RUNNING, "lastState": ended(137)}), None
+    )
+    assert (seen.phase, seen.started, seen.restarts) == (PodPhase.STARTING, True, 2)
+
+
+def test_a_pod_without_a_running_container_has_not_started() -> None:
+    seen = worker_snapshot(pod(container={"started": False, "state": {"waiting": {"reason": "x"}}}), None)
+    assert (seen.started, seen.restarts) == (False, 0)
+
+
 def test_times_annotations_and_labels() -> None:
     seen = pod(
         ready=True,

@@ -17,7 +17,8 @@ def said(
     snapshot: PoolSnapshot, made: ASRPoolSpec | None = None, previous: dict[str, Any] | None = None, now: float = NOW
 ) -> Report:
     made = made or spec()
-    return report(made, snapshot, decide(made, snapshot, Memory(), NOW), previous, now)
+    seen_before = Memory(began_unix_seconds=NOW - 1000)
+    return report(made, snapshot, decide(made, snapshot, seen_before, NOW), previous, now)
 
 
 def condition(result: Report, type_: str) -> dict[str, Any]:
