@@ -169,6 +169,24 @@ async def test_a_client_that_stops_sending_in_mid_stream_is_ended() -> None:
         assert not server.engine.open_streams
 
 
+async def test_a_client_that_we_keep_waiting_is_not_ended_as_idle() -> None:
+    """It is so far ahead that nothing more is read of it; what it sends meanwhile waits in the socket."""
+    async with running(limits=Limits(idle_seconds=0.4), bounds=StreamBounds(max_backlog_seconds=1.0)) as server:
+        async with server.connect() as fast:
+            await say(fast, mode="2pass")
+            await fast.send(SECOND)
+            await server.engine.until_opened(1)
+            (stream,) = server.engine.opened
+            stream.backlog = 5.0
+            await fast.send(SECOND)
+            await asyncio.sleep(1.2)
+            stream.backlog = 0.0
+            await say(fast, is_speaking=False, is_end=True)
+            assert "error" not in str(await hear_all(fast))
+        await server.until_empty()
+        assert server.ended("ok") == 1
+
+
 async def test_a_client_that_never_reads_is_cut_off_with_bounded_memory() -> None:
     """Replies pile up to the outbox's bound; then the connection is aborted, since a close frame would not be read either."""
     engine = FakeEngine(flood=2_000, partial_chars=1_000)

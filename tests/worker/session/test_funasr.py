@@ -292,6 +292,46 @@ def test_time_in_which_the_server_did_not_read_is_not_idleness() -> None:
     assert talk.tick(15) == []
 
 
+def test_a_client_that_the_server_keeps_waiting_is_not_idle_however_long_it_lasts() -> None:
+    talk = Talk(idle_seconds=10)
+    talk.say()
+    talk.audio()
+    talk.session.input_paused()
+    assert talk.session.deadline > talk.now + 1_000
+    assert talk.tick(100) == []
+    talk.session.input_resumed(talk.now)
+    assert talk.tick(9.9) == []
+    assert error(talk.tick(0.2))[2] == "idle"
+
+
+def test_an_end_that_the_engine_does_not_answer_is_its_fault() -> None:
+    talk = Talk(finish_seconds=20)
+    talk.say()
+    talk.audio()
+    talk.say(is_speaking=False)
+    assert talk.session.deadline == talk.now + 20
+    assert talk.tick(19) == []
+    talk.hear(Partial("一", 0.1))
+    assert talk.tick(19) == [], "it is at work"
+    message, code, result = error(talk.tick(1))
+    assert "not answered within 20 s" in message["error"]
+    assert (code, result) == (1011, "server_error")
+
+
+def test_an_end_that_had_to_wait_its_turn_gets_its_whole_time() -> None:
+    talk = Talk(finish_seconds=20, idle_seconds=1_000)
+    talk.say()
+    talk.audio()
+    talk.say(is_speaking=False)
+    talk.audio()
+    talk.say(is_speaking=False)
+    for _ in range(3):
+        talk.now += 15
+        talk.hear(Partial("一", 0.1))
+    talk.hear(Ended())
+    assert talk.session.deadline == talk.now + 20
+
+
 def test_the_longest_life_ends_with_what_was_said() -> None:
     talk = Talk(max_seconds=100, idle_seconds=1_000)
     talk.say()

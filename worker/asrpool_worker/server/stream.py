@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import ParamSpec
 
@@ -88,10 +89,12 @@ class LiveStream:
 
     async def _until_input_is_wanted(self) -> None:
         if self._too_far_ahead():
+            self._session.input_paused()
             # The engine's progress has no event to wait for: it would be one more post to this loop for every step.
             while self._too_far_ahead():  # noqa: ASYNC110
                 await asyncio.sleep(_BACKLOG_LOOK_SECONDS)
             self._session.input_resumed(self._loop.time())
+            self._arm()
 
     def _too_far_ahead(self) -> bool:
         stream = self._stream
@@ -117,13 +120,14 @@ class LiveStream:
 
     def _on_event(self, event: Event) -> None:
         """The engine's sink, on the engine's thread."""
-        self._loop.call_soon_threadsafe(self._hear, event)
+        self._loop.call_soon_threadsafe(self._hear, event, time.monotonic())
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: Event, posted: float) -> None:
         if isinstance(event, Ended | Failed):
             self._stream = None
         now = self._loop.time()
-        self._worker.observe(event, now)
+        # Not the loop's clock: uvloop's stands still while a callback runs, and a busy loop is what is measured here.
+        self._worker.observe(event, time.monotonic() - posted, now)
         self._act(self._session.event, event, now)
 
     def _act(self, ask: Callable[Asked, Sequence[Command]], *given: Asked.args, **named: Asked.kwargs) -> None:

@@ -56,14 +56,14 @@ class Worker:
         """The engine's counters, once there is an engine."""
         return self.engine.stats() if self.engine else None
 
-    def observe(self, event: Event, now: float) -> None:
-        """Count the latency of what is about to be sent."""
+    def observe(self, event: Event, hop_seconds: float, now: float) -> None:
+        """Count the latency of what is about to be sent; `hop_seconds`: its way from the engine's thread to this one."""
         if isinstance(event, Partial):
-            self.partial_latency.add(event.latency_seconds, now)
-            self.metrics.partial_latency.observe(event.latency_seconds)
+            self.partial_latency.add(event.latency_seconds + hop_seconds, now)
+            self.metrics.partial_latency.observe(event.latency_seconds + hop_seconds)
         elif isinstance(event, Final):
-            self.final_latency.add(event.latency_seconds, now)
-            self.metrics.final_latency.observe(event.latency_seconds)
+            self.final_latency.add(event.latency_seconds + hop_seconds, now)
+            self.metrics.final_latency.observe(event.latency_seconds + hop_seconds)
 
     def terminate(self, now: float) -> None:
         """The process is about to end: drain, and for good."""
@@ -125,6 +125,8 @@ class Worker:
                 "partial_ms": _milliseconds(partial_seconds),
                 "final_ms": _milliseconds(final_seconds),
                 "samples": partials + finals,
+                "partial_samples": partials,
+                "final_samples": finals,
             },
             "ended": {
                 "count": admission.ended.count,

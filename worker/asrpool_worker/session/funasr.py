@@ -39,12 +39,15 @@ TEXT_PER_SECOND = 10.0
 
 @dataclass(frozen=True)
 class Limits:
-    """What one session may use. `modes`: those that the loaded models serve."""
+    """What one session may use. `modes`: those that the loaded models serve. `finish_seconds`: how long the engine may say
+    nothing between the end of an utterance and its answer.
+    """
 
     modes: frozenset[Mode] = frozenset(Mode)
     max_frame_bytes: int = 4 << 20
     idle_seconds: float = 60.0
     max_seconds: float = 4 * 3600.0
+    finish_seconds: float = 120.0
 
 
 class State(Enum):
@@ -74,6 +77,8 @@ class FunasrSession:
         self._said_final = False
         self._expired = False
         self._heard_at = now
+        self._input_paused = False
+        self._answered_at = now
         self._expires_at = now + limits.max_seconds
         self._text_budget = float(TEXT_BURST)
         self._text_budget_at = now
@@ -93,9 +98,16 @@ class FunasrSession:
         """When `tick` should be called next at the latest; infinite once closed."""
         if self.state is State.CLOSED:
             return math.inf
+        return min(self._expires_at, self._patience_ends_at)
+
+    @property
+    def _patience_ends_at(self) -> float:
+        """With the engine while it owes an answer, else with the client, unless the shell keeps the client waiting."""
         if self.state is State.FINISHING:
-            return self._expires_at
-        return min(self._expires_at, self._heard_at + self._limits.idle_seconds)
+            return self._answered_at + self._limits.finish_seconds
+        if self._input_paused:
+            return math.inf
+        return self._heard_at + self._limits.idle_seconds
 
     def text(self, message: str, now: float) -> list[Command]:
         """One text message from the client."""
@@ -109,6 +121,7 @@ class FunasrSession:
         """One event of the open engine stream."""
         if self.state is State.CLOSED:
             return []
+        self._answered_at = now
         match event:
             case Partial():
                 return [Reply(self._partial(event))] if event.text else []
@@ -122,17 +135,28 @@ class FunasrSession:
                 return self._ended(now)
 
     def tick(self, now: float) -> list[Command]:
-        """Time has passed: end what has been idle or live for too long."""
+        """Time has passed: end what has been idle, unanswered or live for too long."""
         if self.state is State.CLOSED:
             return []
         if now >= self._expires_at:
             return self._expire(now)
-        if self.state is not State.FINISHING and now >= self._heard_at + self._limits.idle_seconds:
-            return self.fail(f"nothing was received for {self._limits.idle_seconds:g} s", CLOSE_POLICY, "idle")
-        return []
+        if now < self._patience_ends_at:
+            return []
+        if self.state is State.FINISHING:
+            return self.fail(
+                f"the end of the utterance was not answered within {self._limits.finish_seconds:g} s; connect again",
+                CLOSE_SERVER_ERROR,
+                "server_error",
+            )
+        return self.fail(f"nothing was received for {self._limits.idle_seconds:g} s", CLOSE_POLICY, "idle")
+
+    def input_paused(self) -> None:
+        """The shell stops reading: from now on it is not the client that is idle."""
+        self._input_paused = True
 
     def input_resumed(self, now: float) -> None:
-        """The shell had stopped reading: that time does not count as the client's idleness."""
+        """The shell reads again; the client's idleness counts from here."""
+        self._input_paused = False
         self._heard_at = now
 
     def refuse(self, message: str) -> list[Command]:
@@ -220,6 +244,7 @@ class FunasrSession:
         rest = _feed(self._audio.flush(), now) if self._audio is not None else []
         self._audio = None
         self._said_final = False
+        self._answered_at = max(self._answered_at, now)  # what was kept while FINISHING is taken with the time it came
         self.state = State.FINISHING
         return [*rest, Finish()]
 
