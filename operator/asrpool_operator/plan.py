@@ -11,16 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asrpool_operator.policy.decision import Decision
+from asrpool_operator.policy.view import EMPTY_COST
 from asrpool_operator.snapshot import PodPhase, PoolSnapshot, WorkerSnapshot
 
 
 @dataclass(frozen=True)
 class Annotate:
-    """Set a pod's deletion cost and the time its drain began (`None` takes that annotation away), in one patch."""
+    """Set a pod's deletion cost, the time its drain began (`None` takes that annotation away) and whether node autoscalers
+    are asked to leave its node alone, in one patch.
+    """
 
     pod: str
     deletion_cost: int
     draining_since_unix_seconds: float | None
+    protected: bool
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,12 @@ def _annotations(snapshot: PoolSnapshot, decision: Decision) -> tuple[Annotate, 
     for worker in _standing(snapshot):
         since = _draining_since(worker, decision)
         cost = decision.deletion_costs.get(worker.name, worker.deletion_cost)
-        if cost != worker.deletion_cost or since != worker.draining_since_unix_seconds:
-            steps.append(Annotate(worker.name, cost, since))
+        wanted = Annotate(worker.name, cost, since, _protected(worker, cost))
+        seen = Annotate(
+            worker.name, worker.deletion_cost, worker.draining_since_unix_seconds, protected=worker.protected
+        )
+        if wanted != seen:
+            steps.append(wanted)
     # Pods that return first: there is demand for them.
     return tuple(sorted(steps, key=lambda step: step.draining_since_unix_seconds is not None))
 
@@ -91,6 +99,16 @@ def _annotations(snapshot: PoolSnapshot, decision: Decision) -> tuple[Annotate, 
 def _standing(snapshot: PoolSnapshot) -> tuple[WorkerSnapshot, ...]:
     """A pod that was told to go drains by itself; nothing is said to it any more."""
     return tuple(worker for worker in snapshot.workers if worker.phase is not PodPhase.TERMINATING)
+
+
+def _protected(worker: WorkerSnapshot, cost: int) -> bool:
+    """Streams are not moved: the node of a pod that takes or has some may not go to save money.
+
+    One that is finished (`EMPTY_COST`) lets its node go. One that is not ready stays as it was: it may have streams.
+    """
+    if worker.phase is PodPhase.READY:
+        return cost > EMPTY_COST
+    return worker.protected and worker.phase is not PodPhase.FAILING
 
 
 def _draining_since(worker: WorkerSnapshot, decision: Decision) -> float | None:

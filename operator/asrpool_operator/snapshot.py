@@ -38,6 +38,10 @@ class WorkerStatus(_Frozen):
     partial_ms: float | None = None
     final_ms: float | None = None
     latency_samples: int = 0
+    """Of both kinds together."""
+    partial_samples: int | None = None
+    """Of partials alone; `None` from a worker that counts only both together."""
+    final_samples: int | None = None
     lag_seconds: float = 0.0
     ended_count: int = 0
     ended_seconds_sum: float = 0.0
@@ -56,6 +60,8 @@ class WorkerSnapshot(_Frozen):
     template_hash: str = ""
     draining_since_unix_seconds: float | None = None
     deletion_cost: int = 0
+    protected: bool = False
+    """Whether node autoscalers are asked to leave its node alone."""
     started: bool = False
     """Whether its container has started up: it takes streams, or took some before it ceased to be ready."""
     restarts: int = 0

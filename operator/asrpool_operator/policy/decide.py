@@ -74,7 +74,7 @@ def decide(spec: ASRPoolSpec, snapshot: PoolSnapshot, memory: Memory, now: float
     """Decide for one pool at `now` (unix seconds); hand the returned memory back with the next snapshot."""
     view = View(snapshot, now)
     scaling = spec.scaling
-    demand = measure_demand(view, spec.sessions.capacity)
+    demand = measure_demand(view, spec.sessions.capacity, scaling.drain_seconds)
     lengths = observe_lengths(snapshot.workers, memory.mean_session_seconds)
     verdict = judge_latency(spec, view, memory)
     memory = _remember(memory, snapshot, demand, lengths, verdict, now)

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from asrpool_operator.policy.decision import DemandPoint, Memory
 from asrpool_operator.policy.view import View
-from asrpool_operator.snapshot import WorkerSnapshot
+from asrpool_operator.snapshot import PodPhase, WorkerSnapshot
 
 FINE_SECONDS = 180.0
 COARSE_STEP_SECONDS = 10.0
 LONGEST_SECONDS = 3600.0
+LEAVING_MARGIN_SECONDS = 60.0
+"""What a pod that has to go may take beyond `drainSeconds` until it is gone."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,9 @@ class Demand:
         return self.live + self.waiting
 
 
-def measure_demand(view: View, capacity: int) -> Demand:
+def measure_demand(view: View, capacity: int, drain_seconds: float) -> Demand:
     """Count the sessions of a snapshot; `capacity` is what a pod that never answered may hold."""
-    live = sum(last_active(worker) for worker in view.snapshot.workers)
+    live = sum(last_active(worker) for worker in view.snapshot.workers if not _is_lost(view, worker, drain_seconds))
     unknown_room = sum(
         max(0, (worker.status.configured_capacity if worker.status else capacity) - last_active(worker))
         for worker in view.snapshot.workers
@@ -45,6 +47,16 @@ def measure_demand(view: View, capacity: int) -> Demand:
     )
     gateway = view.snapshot.gateway
     return Demand(live=live, waiting=gateway.held + gateway.queued, unknown_room=unknown_room)
+
+
+def _is_lost(view: View, worker: WorkerSnapshot, drain_seconds: float) -> bool:
+    """Whether a pod was told to go and has been silent for longer than any stream of it may last.
+
+    On a node that is lost a pod stays terminating until somebody removes the node; its last count would stay as long.
+    """
+    if worker.phase is not PodPhase.TERMINATING or worker.status is None:
+        return False
+    return view.now - worker.status.scraped_unix_seconds > drain_seconds + LEAVING_MARGIN_SECONDS
 
 
 def last_active(worker: WorkerSnapshot) -> int:

@@ -89,9 +89,11 @@ def admitted_sessions(view: View, verdict: LatencyVerdict) -> dict[str, int]:
 
 
 def _milliseconds(status: WorkerStatus, latency: Latency) -> float | None:
-    if status.latency_samples < LEAST_SAMPLES:
+    partial = latency.of is LatencyOf.PARTIAL
+    samples = status.partial_samples if partial else status.final_samples
+    if (status.latency_samples if samples is None else samples) < LEAST_SAMPLES:
         return None
-    return status.partial_ms if latency.of is LatencyOf.PARTIAL else status.final_ms
+    return status.partial_ms if partial else status.final_ms
 
 
 def _is_hot(milliseconds: float | None, was_hot: bool, answered: bool, latency: Latency) -> bool:

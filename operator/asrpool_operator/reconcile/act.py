@@ -15,7 +15,11 @@ from asrpool_operator.cluster.protocol import ObjectRef
 from asrpool_operator.errors import ForbiddenError, NotFoundError, RejectedError, WorkerUnreachableError
 from asrpool_operator.plan import Action, Annotate, Drain, Scale, SetCapacity, Undrain
 from asrpool_operator.reconcile.observe import Observer
-from asrpool_operator.reconcile.pods import DELETION_COST_ANNOTATION, DRAINING_SINCE_ANNOTATION
+from asrpool_operator.reconcile.pods import (
+    DELETION_COST_ANNOTATION,
+    DRAINING_SINCE_ANNOTATION,
+    PROTECTING_ANNOTATIONS,
+)
 from asrpool_operator.scrape.client import AdminPorts
 from asrpool_operator.snapshot import PoolSnapshot
 
@@ -70,6 +74,7 @@ class Actor:
         annotations = {
             DELETION_COST_ANNOTATION: str(action.deletion_cost),
             DRAINING_SINCE_ANNOTATION: None if since is None else f"{since:.3f}",
+            **{key: value if action.protected else None for key, value in PROTECTING_ANNOTATIONS.items()},
         }
         try:
             await self._cluster.annotate(ref, annotations)

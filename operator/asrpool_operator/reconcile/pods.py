@@ -17,6 +17,11 @@ from asrpool_operator.snapshot import PodPhase, WorkerSnapshot, WorkerStatus
 
 DELETION_COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
 DRAINING_SINCE_ANNOTATION = "asrpool.dev/draining-since"
+PROTECTING_ANNOTATIONS = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""What asks node autoscalers not to take a pod's node away to save money: one word for each of them."""
 TEMPLATE_HASH_LABEL = "pod-template-hash"
 WORKER_CONTAINER = "worker"
 
@@ -57,6 +62,7 @@ def worker_snapshot(pod: Manifest, status: WorkerStatus | None) -> WorkerSnapsho
         started=bool(_worker_container(state).get("started")),
         restarts=int(_worker_container(state).get("restartCount") or 0),
         deletion_cost=int(_number(annotations.get(DELETION_COST_ANNOTATION)) or 0),
+        protected=all(annotations.get(key) == value for key, value in PROTECTING_ANNOTATIONS.items()),
         problem=problem,
         status=status,
     )

@@ -28,6 +28,8 @@ class _Latency(_Answer):
     partial_ms: float | None = None
     final_ms: float | None = None
     samples: int = 0
+    partial_samples: int | None = None
+    final_samples: int | None = None
 
 
 class _Ended(_Answer):
@@ -69,6 +71,8 @@ def worker_status(answer: object, now: float) -> WorkerStatus:
         partial_ms=said.latency.partial_ms,
         final_ms=said.latency.final_ms,
         latency_samples=said.latency.samples,
+        partial_samples=said.latency.partial_samples,
+        final_samples=said.latency.final_samples,
         lag_seconds=said.lag_seconds,
         ended_count=said.ended.count,
         ended_seconds_sum=said.ended.seconds_sum,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from asrpool_operator.api import ASRPoolSpec, parse
+from asrpool_operator.policy.view import EMPTY_COST
 from asrpool_operator.snapshot import GatewaySnapshot, PodPhase, PoolSnapshot, WorkerSnapshot, WorkerStatus
 
 NOW = 1_000_000.0
@@ -51,6 +52,7 @@ def ready(name: str, active: int = 0, *, status_fields: dict[str, Any] | None = 
         "created_unix_seconds": NOW - 95,
         "ready_unix_seconds": NOW - 95,
         "template_hash": "t1",
+        "protected": fields.get("deletion_cost", 0) > EMPTY_COST,
         "status": status(active, **(status_fields or {})),
     }
     return WorkerSnapshot.model_validate(given | fields)

@@ -51,6 +51,25 @@ def test_hot(milliseconds: float | None, was_hot: bool, fields: dict[str, Any], 
     assert verdict.hot == (("a",) if hot else ())
 
 
+@pytest.mark.parametrize(
+    ("of", "partials", "finals", "hot"),
+    [
+        ("partial", 50, 1, ("a",)),
+        ("partial", 3, 50, ()),
+        ("final", 50, 3, ()),
+        ("final", 0, 8, ("a",)),
+    ],
+)
+def test_samples_are_counted_of_the_kind_that_is_asked_for(
+    of: str, partials: int, finals: int, hot: tuple[str, ...]
+) -> None:
+    """Hundreds of partials make no percentile of two finals."""
+    counts = {"latency_samples": partials + finals, "partial_samples": partials, "final_samples": finals}
+    view = View(pool(worker("a", 5, 3000.0, final_ms=3000.0, **counts)), NOW)
+
+    assert judge_latency(target(of=of), view, Memory()).hot == hot
+
+
 def test_finals_count_where_asked_for() -> None:
     view = View(pool(worker("a", 5, 100.0, final_ms=3000.0)), NOW)
 

@@ -39,6 +39,7 @@ class Pod:
     draining: bool = False
     draining_since: float | None = None
     deletion_cost: int = 0
+    protected: bool = False
     terminating_since: float | None = None
     ended: tuple[int, float, float] = (0, 0.0, 0.0)
     ended_at: list[float] = field(default_factory=list)
@@ -114,6 +115,7 @@ class ToyPool:
                     ready_unix_seconds=pod.ready_at if phase is PodPhase.READY else None,
                     draining_since_unix_seconds=pod.draining_since,
                     deletion_cost=pod.deletion_cost,
+                    protected=pod.protected,
                     status=self._last_seen.get(pod.name),
                 )
             )
@@ -182,8 +184,8 @@ class ToyPool:
                 case Scale(_, replicas):
                     self.replicas = replicas
                     self.changes += 1
-                case Annotate(name, cost, since) if name in pods:
-                    pods[name].deletion_cost, pods[name].draining_since = cost, since
+                case Annotate(name, cost, since, protected) if name in pods:
+                    pods[name].deletion_cost, pods[name].draining_since, pods[name].protected = cost, since, protected
                 case Drain(name) if name in pods:
                     pods[name].draining = True
                 case Undrain(name) if name in pods:

@@ -172,6 +172,7 @@ def test_times_annotations_and_labels() -> None:
     assert snapshot.created_unix_seconds == 1767225600
     assert snapshot.ready_unix_seconds == 1767225609
     assert snapshot.draining_since_unix_seconds == 1767225700.5
+    assert not snapshot.protected
     assert (snapshot.deletion_cost, snapshot.template_hash, snapshot.ip) == (-100, "abc", "10.0.0.1")
 
 

@@ -84,6 +84,25 @@ async def test_scale_in_announces_drains_and_only_then_lowers_replicas() -> None
     assert [call.split()[0] for call in world.ports.calls][:1] == ["drain"]
 
 
+async def test_node_autoscalers_are_asked_to_leave_busy_pods_alone_until_they_are_finished() -> None:
+    world = await busy_world()
+    await world.tick()
+
+    def asked(pod: str) -> tuple[str | None, str | None]:
+        annotations = world.cluster.one("Pod", pod)["metadata"].get("annotations", {})
+        return (
+            annotations.get("cluster-autoscaler.kubernetes.io/safe-to-evict"),
+            annotations.get("karpenter.sh/do-not-disrupt"),
+        )
+
+    assert {asked(pod) for pod in world.pods()} == {("false", "true")}
+    world.cluster.refuse = lambda verb, _ref: RejectedError("not now") if verb == "scale" else None
+    await world.tick(8)
+    busy, *finished = world.pods()
+    assert asked(busy) == ("false", "true")
+    assert {asked(pod) for pod in finished} == {(None, None)}
+
+
 async def test_a_draining_pod_takes_newcomers_again_when_they_come() -> None:
     world = await busy_world()
     keep = world.pods()[0]

@@ -25,7 +25,15 @@ STATUS: dict[str, Any] = {
         "ages_seconds": [12.5, 3.1, 80.0],
         "held_ids": 1,
     },
-    "latency": {"percentile": 95, "window_seconds": 30, "partial_ms": 210.0, "final_ms": None, "samples": 120},
+    "latency": {
+        "percentile": 95,
+        "window_seconds": 30,
+        "partial_ms": 210.0,
+        "final_ms": None,
+        "samples": 120,
+        "partial_samples": 117,
+        "final_samples": 3,
+    },
     "ended": {"count": 41, "seconds_sum": 5120.4, "seconds_sq_sum": 9.1e5},
     "lag_seconds": 0.0,
     "started_unix": 1.0,
@@ -68,6 +76,7 @@ async def pod() -> AsyncIterator[Pod]:
 async def test_the_contracts_status_is_understood(pod: Pod) -> None:
     status = await pod.ports.status("127.0.0.1", "t", percentile=95, window_seconds=30)  # type: ignore[attr-defined]
     assert (status.active, status.capacity, status.held_ids, status.partial_ms) == (3, 4, 1, 210.0)
+    assert (status.latency_samples, status.partial_samples, status.final_samples) == (120, 117, 3)
     assert (status.ended_count, status.ages_seconds, status.scraped_unix_seconds) == (41, (12.5, 3.1, 80.0), 99.0)
     assert pod.asked == ["GET /status?percentile=95&window=30 Bearer t"]
 
