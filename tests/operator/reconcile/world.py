@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from asrpool_operator.cluster.fence import FencedCluster
@@ -175,3 +176,23 @@ class World:
                 },
             }
         )
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    """`SPEC` with fields of its groups changed."""
+    changed = copy.deepcopy(SPEC)
+    for group, fields in changes.items():
+        changed[group] = {**changed.get(group, {}), **fields}
+    return changed
+
+
+async def busy_world() -> World:
+    """Three pods, the first with three streams, the others empty and nobody waiting."""
+    world = World()
+    await world.tick(2)
+    world.waiting(10)
+    await world.tick(2)
+    world.waiting(0)
+    assert len(world.pods()) >= 3
+    world.worker(world.pods()[0]).active = 3
+    return world
