@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asrpool_worker.engine.engine import MAX_FAILED_BATCHES
+from asrpool_worker.engine.engine import FRAMING_SAMPLES_A_TURN, MAX_FAILED_BATCHES
 from asrpool_worker.engine.factory import EngineConfig, build_engine
 from asrpool_worker.engine.handle import EngineStream
 from asrpool_worker.engine.messages import Ended, Event, Failed, Mode, Samples, StreamOptions
@@ -74,6 +74,32 @@ class TestDeath:
         with running(random_online, random_offline, None, on_death=deaths.append) as bench:
             bench.engine.stop()
         assert not deaths
+
+
+def test_files_sent_at_once_are_framed_a_little_at_a_time_and_live_streams_first(
+    random_online: Path, random_offline: Path
+) -> None:
+    with running(random_online, random_offline, None) as bench:
+        holding = Holding()
+        bench.engine.open("holder", StreamOptions(mode=Mode.ONLINE), holding).finish()
+        assert holding.reached.wait(10)
+        for number in range(8):
+            file, _ = bench.open(Mode.ONLINE)
+            file.feed(babble(10.0, number), time.monotonic())
+        framed: list[int] = []
+
+        def look(_: Event) -> None:
+            """Called on the engine's thread, in the middle of its turn."""
+            framed.append(sum(stream.audio.framed_samples for stream in bench.engine._streams.values()))
+
+        live = bench.engine.open("live", StreamOptions(mode=Mode.ONLINE), look)
+        live.feed(babble(1.3, 80), time.monotonic())
+        holding.go.set()
+        deadline = time.monotonic() + 10
+        while not framed and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert framed
+        assert framed[0] <= 2 * FRAMING_SAMPLES_A_TURN
 
 
 class Scarce(HostArrays):

@@ -11,8 +11,8 @@ from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
 ROWS = {Stage.VAD: 8, Stage.ONLINE: 3, Stage.OFFLINE: 2}
 
 
-def job(stream: str, stage: Stage, ready: float, bucket: object = "a") -> Job[str]:
-    return Job(stream, stage, bucket, ready)
+def job(stream: str, stage: Stage, ready: float, bucket: object = "a", frames: int = 0) -> Job[str]:
+    return Job(stream, stage, bucket, ready, frames)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,21 @@ def job(stream: str, stage: Stage, ready: float, bucket: object = "a") -> Job[st
             [job("final", Stage.OFFLINE, 1.0), job("partial", Stage.ONLINE, 9.0)],
             ["final"],
             id="an old final is not starved by partials",
+        ),
+        pytest.param(
+            [job("a", Stage.OFFLINE, 1.0, frames=500), job("b", Stage.OFFLINE, 1.1, frames=500)],
+            ["a", "b"],
+            id="second passes share a step up to a number of frames",
+        ),
+        pytest.param(
+            [job("a", Stage.OFFLINE, 1.0, frames=400), job("b", Stage.OFFLINE, 1.1, frames=501)],
+            ["a"],
+            id="padding counts: the longest row's frames for each",
+        ),
+        pytest.param(
+            [job("long", Stage.OFFLINE, 1.0, frames=1_500), job("short", Stage.OFFLINE, 1.1, frames=1)],
+            ["long"],
+            id="a long second pass runs alone",
         ),
         pytest.param(
             [job("vad", Stage.VAD, 1.0), job("partial", Stage.ONLINE, 1.0)],

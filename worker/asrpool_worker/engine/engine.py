@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 StreamJob = Job[StreamState]
 Clock = Callable[[], float]
+FRAMING_SAMPLES_A_TURN = 64_000
 MAX_FAILED_BATCHES = 3
 """So many in a row without a row that succeeded make the models themselves suspect."""
 
@@ -213,15 +214,22 @@ class RecognitionEngine:
         self._streams[message.key] = stream
 
     def _refresh(self) -> None:
-        """Frame new audio, and find out what the streams that changed want next."""
+        """Frame new audio, and find out what the streams that changed want next.
+
+        A turn frames only so much: live streams, which bring little each, come first, and files wait for later turns.
+        """
         touched, self._touched = self._touched, set()
-        for key in touched:
-            stream = self._streams.get(key)
-            if stream is None:
+        streams = [self._streams[key] for key in touched if key in self._streams]
+        left = FRAMING_SAMPLES_A_TURN
+        for stream in sorted(streams, key=lambda stream: stream.audio.unframed_samples):
+            if left <= 0:
+                self._touched.add(stream.key)
                 continue
             with self._failing_alone(stream):
+                waiting = stream.audio.unframed_samples
                 if stream.frame_some():
-                    self._touched.add(key)
+                    self._touched.add(stream.key)
+                left -= waiting - stream.audio.unframed_samples
                 self._update(stream)
 
     def _update(self, stream: StreamState) -> None:

@@ -6,6 +6,7 @@ first in the end. The job with the earliest deadline decides stage and shape of 
 shape join it in the order of their deadlines.
 
 A session that sends faster than real time gains nothing: its next chunk is ready only when its previous one is done.
+A step cannot be interrupted, so second passes share one only up to a number of frames: partials wait for no more than that.
 """
 
 from __future__ import annotations
@@ -29,14 +30,19 @@ class Stage(StrEnum):
 PATIENCE_SECONDS: Mapping[Stage, float] = {Stage.VAD: 0.05, Stage.ONLINE: 0.1, Stage.OFFLINE: 0.3}
 
 
+MAX_STEP_FRAMES: Mapping[Stage, int] = {Stage.OFFLINE: 1_000}
+"""Rows times the longest row's frames, padding included; a longer row runs alone. The other stages' rows are short."""
+
+
 @dataclass(frozen=True)
 class Job(Generic[StreamKey]):
-    """A session's next piece of model work. Only jobs of one stage and bucket may share a step."""
+    """A session's next piece of model work. Only jobs of one stage and bucket may share a step. `frames`: as its model reads them."""
 
     stream: StreamKey
     stage: Stage
     bucket: object
     ready_seconds: float
+    frames: int = 0
 
     @property
     def deadline_seconds(self) -> float:
@@ -51,7 +57,19 @@ def next_batch(jobs: Iterable[Job[StreamKey]], max_rows: Mapping[Stage, int]) ->
         return []
     first = ordered[0]
     fitting = [job for job in ordered if job.stage is first.stage and job.bucket == first.bucket]
-    return fitting[: max_rows[first.stage]]
+    return _bounded(fitting[: max_rows[first.stage]], MAX_STEP_FRAMES.get(first.stage))
+
+
+def _bounded(jobs: list[Job[StreamKey]], max_frames: int | None) -> list[Job[StreamKey]]:
+    """The first of `jobs`, and as many after it as may share its step."""
+    if max_frames is None:
+        return jobs
+    longest = 0
+    for count, job in enumerate(jobs):
+        longest = max(longest, job.frames)
+        if count and (count + 1) * longest > max_frames:
+            return jobs[:count]
+    return jobs
 
 
 def oldest_ready(jobs: Iterable[Job[StreamKey]]) -> float | None:

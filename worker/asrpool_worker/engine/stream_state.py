@@ -100,7 +100,8 @@ class StreamState:
             return None
         if self._utterances:
             first = self._utterances[0]
-            return self._job(Stage.OFFLINE, len(first.frames).bit_length(), first.ready_seconds)
+            frames = len(first.frames)
+            return self._job(Stage.OFFLINE, frames.bit_length(), first.ready_seconds, frames)
         if self._online is not None and self._online.ready(self.audio) and self._belongs(self._online):
             return self._job(Stage.ONLINE, self.shape, self._arrival(self._online.samples_needed(self.audio)))
         waiting = self._vad_waiting
@@ -230,8 +231,8 @@ class StreamState:
         """In online mode the last chunk is run too; in 2pass the second pass says all that it would say."""
         return self.mode is Mode.ONLINE and self._all_framed
 
-    def _job(self, stage: Stage, bucket: object, ready_seconds: float) -> Job[StreamState]:
-        return Job(self, stage, bucket, max(ready_seconds, self._done_seconds))
+    def _job(self, stage: Stage, bucket: object, ready_seconds: float, frames: int = 0) -> Job[StreamState]:
+        return Job(self, stage, bucket, max(ready_seconds, self._done_seconds), frames)
 
     def _arrival(self, samples: int) -> float:
         """When the last of `samples` arrived; where all samples are needed, not before the stream was finished."""
