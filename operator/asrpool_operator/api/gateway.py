@@ -147,7 +147,9 @@ class Gateway(Group):
     tolerations: tuple[Toleration, ...] = Field(default=(), max_length=64)
     """Taints that the gateways tolerate."""
     pod_template: dict[str, Any] = Field(default_factory=dict, json_schema_extra=PRESERVE_UNKNOWN)
-    """A pod template (`metadata`, `spec`) merged over the one the operator makes; its container is named `gateway`."""
+    """A pod template (`metadata`, `spec`) merged over the one the operator makes; its container is named `gateway`.
+    A terminationGracePeriodSeconds shorter than scaling.drainSeconds and 30 s is refused: it would cut live streams.
+    """
 
 
 class GatewayRef(Group):

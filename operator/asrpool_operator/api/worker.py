@@ -169,7 +169,9 @@ class Worker(Group):
     tolerations: tuple[Toleration, ...] = Field(default=(), max_length=64)
     """Taints that the workers tolerate."""
     pod_template: dict[str, Any] = Field(default_factory=dict, json_schema_extra=PRESERVE_UNKNOWN)
-    """A pod template (`metadata`, `spec`) merged over the one the operator makes; its container is named `worker`."""
+    """A pod template (`metadata`, `spec`) merged over the one the operator makes; its container is named `worker`.
+    A terminationGracePeriodSeconds shorter than scaling.drainSeconds and 30 s is refused: it would cut live streams.
+    """
     model_cache: ModelCache | None = None
     """A volume for downloaded models; none by default (models in the image, or fetched by each pod)."""
     batching: Batching = Batching()

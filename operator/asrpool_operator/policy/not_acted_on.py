@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from asrpool_operator.api import ASRPoolSpec
+from asrpool_operator.api import ASRPoolSpec, Engine
+
+
+def _names_a_hub_model_for_onnx(spec: ASRPoolSpec) -> bool:
+    models = (spec.models.online, spec.models.offline, spec.models.vad)
+    return spec.worker.engine is Engine.ONNX and any(
+        model is not None and not model.startswith(("/", ".")) for model in models
+    )
+
 
 _FIELDS: tuple[tuple[str, Callable[[ASRPoolSpec], bool]], ...] = (
+    (
+        (
+            "model names in spec.models with worker.engine onnx, which loads exported model directories only (give "
+            "their paths, or set worker.engine to torch)"
+        ),
+        _names_a_hub_model_for_onnx,
+    ),
     ("spec.models.punc", lambda spec: spec.models.punc is not None),
     ("spec.models.speaker", lambda spec: spec.models.speaker is not None),
     (

@@ -30,6 +30,7 @@ MERGE_KEYS: Final = {
 """List fields of a pod template that Kubernetes merges by key (the API's `patchMergeKey`)."""
 
 _DIRECTIVE: Final = "$patch"
+_GRACE: Final = "terminationGracePeriodSeconds"
 
 
 def pod_template(
@@ -37,7 +38,8 @@ def pod_template(
 ) -> dict[str, Any]:
     """The user's pod template over ours; the labels that the pods are selected by stay as they are.
 
-    Raises `SpecError` where the result is no pod template at all. What else may be wrong in it, the API server says.
+    Raises `SpecError` where the result is no pod template at all, or would cut streams before `drainSeconds` are over.
+    What else may be wrong in it, the API server says.
     """
     merged = overlay(base, patch)
     if not isinstance(merged.get("metadata"), dict) or not isinstance(merged["metadata"].get("labels", {}), dict):
@@ -45,8 +47,21 @@ def pod_template(
     containers = merged["spec"].get("containers") if isinstance(merged.get("spec"), dict) else None
     if not isinstance(containers, list) or not containers:
         raise SpecError(f"{group}.podTemplate.spec: must be a map that leaves the operator's containers in place")
+    _check_grace(merged["spec"], base["spec"].get(_GRACE), group)
     merged["metadata"]["labels"] = merged["metadata"].get("labels", {}) | dict(selector)
     return merged
+
+
+def _check_grace(spec: dict[str, Any], least: int | None, group: str) -> None:
+    """A shorter grace period would end live streams in every scale-in and rollout, whatever `drainSeconds` promises."""
+    if least is None:
+        return
+    grace = spec.setdefault(_GRACE, least)
+    if isinstance(grace, int) and grace < least:
+        raise SpecError(
+            f"{group}.podTemplate.spec.{_GRACE}: {grace} would cut live streams before scaling.drainSeconds is over; "
+            f"leave it out, or make it at least {least} (drainSeconds and time to end the last streams)"
+        )
 
 
 def overlay(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def spec(
         {
             "metadata": {"name": "p"},
             "spec": {
-                "models": {"online": "m"},
+                "models": {"online": "/m"},
                 "sessions": {"perPod": per_pod, **(sessions or {})},
                 "scaling": {"minReplicas": 0, "maxReplicas": 20, **scaling},
                 "gateway": gateway or {},

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from asrpool_operator.api import ASRPoolSpec
+from asrpool_operator.api import ASRPoolSpec, parse
 from asrpool_operator.policy import Memory, decide
 from asrpool_operator.policy.decision import Recommendation
 from asrpool_operator.policy.view import DRAINING_COST, EMPTY_COST
@@ -160,6 +160,23 @@ def test_what_is_not_acted_on_is_named() -> None:
 
     assert any(path.startswith("spec.sessions.perPod") for path in decision.not_acted_on)
     assert "spec.scaling.forecast" in decision.not_acted_on
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "told"),
+    [
+        ("paraformer-zh-streaming", "onnx", True),
+        ("iic/some-model", "onnx", True),
+        ("/models/online", "onnx", False),
+        ("./models/online", "onnx", False),
+        ("paraformer-zh-streaming", "torch", False),
+    ],
+)
+def test_a_models_name_is_nothing_that_the_onnx_engine_can_load(model: str, engine: str, told: bool) -> None:
+    made = parse({"metadata": {"name": "p"}, "spec": {"models": {"online": model}, "worker": {"engine": engine}}}).spec
+    said = decide(made, pool(), SETTLED, NOW).not_acted_on
+
+    assert any("engine onnx" in sentence for sentence in said) is told
 
 
 def test_a_restarted_operator_scales_in_only_after_a_whole_window() -> None:

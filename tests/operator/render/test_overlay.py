@@ -87,3 +87,31 @@ def test_a_template_that_is_none_is_named(patch: Json, field: str) -> None:
     base = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "worker"}]}}
     with pytest.raises(SpecError, match=field):
         pod_template(base, patch, {"a": "b"}, "spec.worker")
+
+
+BASE: Json = {
+    "metadata": {"labels": {}},
+    "spec": {"terminationGracePeriodSeconds": 90, "containers": [{"name": "worker"}]},
+}
+
+
+def test_a_grace_period_that_would_cut_streams_is_refused() -> None:
+    with pytest.raises(
+        SpecError, match=r"spec\.gateway\.podTemplate\.spec\.terminationGracePeriodSeconds.*at least 90"
+    ):
+        pod_template(BASE, {"spec": {"terminationGracePeriodSeconds": 60}}, {}, "spec.gateway")
+
+
+@pytest.mark.parametrize(
+    ("patch", "seconds"),
+    [
+        pytest.param({}, 90, id="nothing said"),
+        pytest.param({"spec": {"terminationGracePeriodSeconds": 600}}, 600, id="longer"),
+        pytest.param({"spec": {"terminationGracePeriodSeconds": None}}, 90, id="taken away: not Kubernetes' 30 s"),
+        pytest.param(
+            {"spec": {"$patch": "replace", "containers": [{"name": "worker"}]}}, 90, id="the whole spec replaced"
+        ),
+    ],
+)
+def test_the_grace_period_is_never_shorter_than_ours(patch: Json, seconds: int) -> None:
+    assert pod_template(BASE, patch, {}, "spec.worker")["spec"]["terminationGracePeriodSeconds"] == seconds
