@@ -51,7 +51,8 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* What the operator does with pools and their objects; every verb is one that it uses. */}}
+{{/* What the operator does with pools and their objects; every verb is one that it uses. Objects that a pool always has are
+     never deleted by the operator: they go with the pool that owns them. */}}
 {{- define "asrpool.rules" -}}
 - apiGroups: [asrpool.dev]
   resources: [asrpools]
@@ -65,30 +66,33 @@ seccompProfile:
   verbs: [update]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 - apiGroups: [""]
   resources: [configmaps, services, serviceaccounts]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch]
 # The pools' admin tokens: made once, read by name; never listed.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create]
 - apiGroups: [apps]
-  resources: [deployments, statefulsets]
-  verbs: [get, list, watch, create, patch, delete]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments/scale]
   verbs: [patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, create, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}

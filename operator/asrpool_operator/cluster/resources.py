@@ -52,7 +52,6 @@ _RESOURCES = {
         Resource("HTTPRoute", "gateway.networking.k8s.io/v1", "httproutes"),
         Resource("Ingress", "networking.k8s.io/v1", "ingresses"),
         Resource("Lease", "coordination.k8s.io/v1", "leases"),
-        Resource("NetworkPolicy", "networking.k8s.io/v1", "networkpolicies"),
         Resource("Pod", "v1", "pods"),
         Resource("PodDisruptionBudget", "policy/v1", "poddisruptionbudgets"),
         Resource("Secret", "v1", "secrets"),

@@ -33,6 +33,9 @@ WATCHED_KINDS = frozenset(
     {"Deployment", "StatefulSet", "ConfigMap", "Service", "ServiceAccount", "PodDisruptionBudget", "Ingress"}
 )
 
+_OPTIONAL_KINDS = frozenset({"Ingress"})
+"""Of those, what a pool may have or not: the only ones that are ever deleted, and that the operator has the right to."""
+
 _ROUTE = "HTTPRoute"
 """The one kind that cannot be watched like the others: not every cluster has it."""
 
@@ -111,7 +114,8 @@ class ObjectKeeper:
         return await self._cluster.apply(with_replicas(manifest, live, replicas))
 
     async def _delete_orphans(self, pool: ASRPool, rendered: Sequence[Manifest]) -> None:
-        for ref, uid in orphans(self._present(pool), rendered, pool.metadata.uid):
+        optional = [manifest for manifest in self._present(pool) if manifest["kind"] in _OPTIONAL_KINDS]
+        for ref, uid in orphans(optional, rendered, pool.metadata.uid):
             log.info("deleting %s, which the spec no longer asks for", ref)
             await self._cluster.delete(ref, uid)
         if all(manifest["kind"] != _ROUTE for manifest in rendered):
