@@ -11,6 +11,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.uri import parse_uri
 
 from asrpool.errors import RefusedError, StreamError, UsageError
 
@@ -63,6 +64,7 @@ class LiveConnection:
     @classmethod
     async def open(cls, request: StreamRequest) -> LiveConnection:
         """Connect and send the first message. Raises `RefusedError`, `StreamError`, or `UsageError` for a URL that is none."""
+        _check_url(request.url)
         headers = list(request.headers)
         if request.device_id:
             headers.append((DEVICE_HEADER, request.device_id))
@@ -77,8 +79,6 @@ class LiveConnection:
                 compression=None,
                 max_size=4 << 20,
             )
-        except InvalidURI as error:
-            raise UsageError(f"--url {request.url}: {error}") from error
         except InvalidStatus as error:
             raise _refused(error) from error
         except (OSError, InvalidHandshake, TimeoutError, ConnectionClosed, EOFError) as error:
@@ -136,6 +136,13 @@ class LiveConnection:
     async def _say(self, **message: object) -> None:
         with _loss():
             await self._socket.send(json.dumps(message, ensure_ascii=False))
+
+
+def _check_url(url: str) -> None:
+    try:
+        parse_uri(url)
+    except (InvalidURI, ValueError) as error:  # the latter for a port that is none
+        raise UsageError(f"--url {url}: {error}") from error
 
 
 @contextlib.contextmanager

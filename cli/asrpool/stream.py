@@ -38,10 +38,16 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument("--device-id", help="the id by which the gateway brings this device back to its pod")
     parser.add_argument("--speed", type=_speed, default=1.0, help="realtime (default), max, or a factor such as 4")
     parser.add_argument("--chunk-ms", type=_milliseconds, default=60.0, help="audio in one message (default: 60)")
-    parser.add_argument("--rate", type=int, default=16_000, help="samples a second of raw PCM (default: %(default)s)")
+    parser.add_argument("--rate", type=_rate, default=16_000, help="samples a second of raw PCM (default: %(default)s)")
     parser.add_argument("--hotwords", default="", help='words parted by spaces, or a JSON object {"word": weight}')
     parser.add_argument(
-        "--open-seconds", type=float, default=120.0, help="longest wait for the connection (default: 120)"
+        "--open-seconds", type=_seconds, default=120.0, help="longest wait for the connection (default: 120)"
+    )
+    parser.add_argument(
+        "--finish-seconds",
+        type=_seconds,
+        default=60.0,
+        help="after the audio, the longest silence of the server before its last word (default: 60)",
     )
     parser.add_argument("--json", action="store_true", help="print each message of the server as one line of JSON")
     parser.set_defaults(run=run)
@@ -63,35 +69,50 @@ def run(parsed: argparse.Namespace) -> int:
         open_seconds=parsed.open_seconds,
     )
     show: _Screen | _Lines | _Json = _Json() if parsed.json else _Screen() if sys.stdout.isatty() else _Lines()
-    asyncio.run(_stream(request, _frames(pcm, parsed, endless=endless), show))
+    asyncio.run(_stream(request, _frames(pcm, parsed, endless=endless), show, parsed.finish_seconds))
     return 0
 
 
-async def _stream(request: StreamRequest, frames: AsyncIterator[bytes], show: _Screen | _Lines | _Json) -> None:
+async def _stream(
+    request: StreamRequest, frames: AsyncIterator[bytes], show: _Screen | _Lines | _Json, finish_seconds: float
+) -> None:
+    loop = asyncio.get_running_loop()
     async with await LiveConnection.open(request) as connection:
         show.opened(connection.pod, connection.session_id)
-        sending = asyncio.create_task(_send(connection, frames))
-        ended = False
-        with show:
-            try:
-                async for heard in connection.heard():
-                    show.heard(heard)
-                    if heard.end:
-                        ended = True
-                        break
-            finally:
-                sending.cancel()
-                sent = (await asyncio.gather(sending, return_exceptions=True))[0]
+        ended, sent = False, None
+        try:
+            async with asyncio.timeout(None) as patience:
+                sending = asyncio.create_task(_send(connection, frames, patience, finish_seconds))
+                with show:
+                    try:
+                        async for heard in connection.heard():
+                            show.heard(heard)
+                            if heard.end:
+                                ended = True
+                                break
+                            if sending.done():
+                                patience.reschedule(loop.time() + finish_seconds)
+                    finally:
+                        sending.cancel()
+                        sent = (await asyncio.gather(sending, return_exceptions=True))[0]
+        except TimeoutError:
+            raise StreamError(
+                f"the server said nothing for {finish_seconds:g} s and its final is still out", lost=True
+            ) from None
         if not ended:
             raise StreamError("the server closed the stream before it was recognised to its end", lost=True)
         if isinstance(sent, Exception):
             raise sent
 
 
-async def _send(connection: LiveConnection, frames: AsyncIterator[bytes]) -> None:
+async def _send(
+    connection: LiveConnection, frames: AsyncIterator[bytes], patience: asyncio.Timeout, finish_seconds: float
+) -> None:
+    """Say all, then give the server its time to answer."""
     async for frame in frames:
         await connection.send(frame)
     await connection.finish()
+    patience.reschedule(asyncio.get_running_loop().time() + finish_seconds)
 
 
 async def _frames(pcm: Pcm, parsed: argparse.Namespace, *, endless: bool) -> AsyncIterator[bytes]:
@@ -222,6 +243,22 @@ def _speed(text: str) -> float:
     if not 0 < speed < 10_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not realtime, max or a positive number")
     return speed
+
+
+def _rate(text: str) -> int:
+    if not (text.isdecimal() and 4_000 <= int(text) <= 192_000):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a sample rate from 4000 to 192000")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
 
 
 def _milliseconds(text: str) -> float:

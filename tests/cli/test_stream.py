@@ -107,6 +107,17 @@ async def test_a_cut_stream_is_status_1_with_the_reason(two_seconds: Path, capsy
     assert "the server ended the stream: the worker had to end" in capsys.readouterr().err
 
 
+async def test_a_server_that_never_answers_the_end_is_status_1(
+    two_seconds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running() as server:
+        server.engine.gate.clear()
+        began = time.monotonic()
+        assert await command(server, str(two_seconds), "--speed", "max", "--finish-seconds", "0.5") == 1
+        assert time.monotonic() - began < 5
+    assert "said nothing for 0.5 s" in capsys.readouterr().err
+
+
 async def test_an_error_message_is_status_1(two_seconds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with running(engine=FakeEngine(frozenset())) as server:
         assert await command(server, str(two_seconds), "--mode", "2pass") == 1
@@ -118,6 +129,7 @@ async def test_an_error_message_is_status_1(two_seconds: Path, capsys: pytest.Ca
     [
         (["/nowhere.wav"], "cannot read /nowhere.wav"),
         (["{file}", "--url", "http//x"], "--url http//x"),
+        (["{file}", "--url", "ws://127.0.0.1:99999"], "--url ws://127.0.0.1:99999"),
     ],
 )
 def test_wrong_usage_is_status_2(
@@ -127,10 +139,23 @@ def test_wrong_usage_is_status_2(
     assert sentence in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags", [["--speed", "0"], ["--speed", "fast"], ["--chunk-ms", "0"], ["--mode", "3pass"], []])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--speed", "0"],
+        ["--speed", "fast"],
+        ["--chunk-ms", "0"],
+        ["--rate", "0"],
+        ["--rate", "x"],
+        ["--finish-seconds", "0"],
+        ["--open-seconds", "-1"],
+        ["--mode", "3pass"],
+        [],
+    ],
+)
 def test_wrong_flags_are_status_2(flags: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["stream", *flags])
+        main(["stream", *(["any.wav", *flags] if flags else [])])
     assert ended.value.code == 2
 
 
