@@ -42,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser(
         "serve",
         help="run a worker",
-        description="Run a worker. Every flag can also be given as a variable: --admin-port as ASRPOOL_ADMIN_PORT.",
+        description="Run a worker. Every flag can also be given as a variable: --admin-port as ASRPOOL_ADMIN_PORT. "
+        "What clients ask of hotwords, itn and language is accepted and not acted on yet; the log says so.",
         epilog="example: asrpool-worker serve --online models/paraformer-tiny-streaming --vad models/fsmn-vad-tiny "
         "--offline models/paraformer-tiny",
     )
@@ -78,8 +79,15 @@ def _serve(parsed: argparse.Namespace) -> int:
 
 
 def _export(directories: Sequence[Path]) -> int:
-    from asrpool_worker.engine.export import export_directory
-
+    try:
+        from asrpool_worker.engine.export import export_directory
+    except ImportError as error:
+        print(
+            f"asrpool-worker: export needs torch and onnx, which are not installed here ({error});"
+            " install asrpool[torch], or export on another machine",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
     for directory in directories:
         try:
             print(export_directory(directory))

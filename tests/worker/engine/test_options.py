@@ -20,6 +20,13 @@ def test_funasrs_defaults_are_served() -> None:
 
 
 @pytest.mark.parametrize(
+    "chunk_size", [(0, 1, 0), (5, 1, 5), (0, 10, 5), (5, 10, 5), (0, 8, 4), (10, 20, 10), (30, 60, 30)]
+)
+def test_shapes_that_people_use_are_served(chunk_size: tuple[int, int, int]) -> None:
+    assert check_options(StreamOptions(chunk_size=chunk_size, encoder_chunk_look_back=2)).stride == chunk_size[1]
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"chunk_size": (5, 10, 200_000)}, "look-ahead must be a whole number from 0 to 30"),
@@ -32,6 +39,7 @@ def test_funasrs_defaults_are_served() -> None:
         ({"encoder_chunk_look_back": 10**9}, "encoder_chunk_look_back"),
         ({"decoder_chunk_look_back": 11}, "decoder_chunk_look_back"),
         ({"chunk_size": (5, 60, 5), "encoder_chunk_look_back": 10}, "stride times look-back"),
+        ({"chunk_size": (30, 1, 30)}, r"chunk_size \[30, 1, 30\] computes 71 frames for each new one; at most 24"),
     ],
     ids=str,
 )
@@ -52,5 +60,6 @@ def test_whatever_is_accepted_is_bounded(chunk_size: tuple[int, int, int], encod
     except OptionError:
         return
     assert shape.frames <= 120
+    assert shape.cost <= 8 * StepShape(5, 10, 5, 4, 1).cost
     assert shape.key_slots <= MAX_CACHED_FRAMES
     assert shape.memory_frames <= MAX_CACHED_FRAMES

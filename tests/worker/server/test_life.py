@@ -193,12 +193,25 @@ async def test_a_broken_model_ends_the_process_with_its_name() -> None:
         assert b"broken: config.yaml is missing" in await process.handle.stderr.read()
 
 
-async def run(*flags: str) -> tuple[int, str]:
+async def test_a_model_id_with_the_onnx_engine_ends_with_what_to_do_instead() -> None:
+    status, told = await run(
+        "--online=paraformer-zh-streaming",
+        "--host=127.0.0.1",
+        *(f"{flag}=0" for flag in ("--port", "--admin-port", "--agent-port")),
+        module="asrpool_worker.main",
+    )
+    assert status == 1
+    assert "paraformer-zh-streaming: is no directory here" in told
+    assert "use engine torch" in told
+    assert "Traceback" not in told
+
+
+async def run(*flags: str, module: str = "tests.worker.server.process") -> tuple[int, str]:
     """(exit status, stderr) of a worker that does not get far."""
     handle = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.worker.server.process",
+        module,
         "serve",
         *flags,
         cwd=ROOT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -82,6 +83,24 @@ async def test_binary_is_echoed_only_where_it_was_offered(offered: list[str] | N
     subprotocols = [Subprotocol(name) for name in offered] if offered else None
     async with running() as server, server.connect(subprotocols=subprotocols) as socket:
         assert socket.subprotocol == chosen
+
+
+async def test_what_is_asked_for_and_not_acted_on_is_logged_once_a_session(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with running() as server, server.connect(additional_headers={"Device-Id": "a"}) as socket:
+        for _ in range(2):
+            await say(socket, mode="online", hotwords='{"阿里": 20}', svs_lang="yue", is_speaking=True)
+            await socket.send(SECOND)
+            await say(socket, is_speaking=False, is_end=True)
+            await hear_all(socket)
+    async with running() as server, server.connect() as plain:
+        await say(plain, mode="online", itn=True)
+        await plain.send(SECOND)
+        await hear(plain)
+    told = [record for record in caplog.records if "not acted on" in record.message]
+    assert [(record.message, vars(record)["session"]) for record in told] == [
+        ("asked for and not acted on yet: hotwords, language", "a")
+    ]
 
 
 async def test_eight_khz_is_resampled() -> None:

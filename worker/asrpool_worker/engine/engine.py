@@ -92,8 +92,6 @@ class RecognitionEngine:
         if options.mode not in self.modes:
             served = ", ".join(sorted(mode.value for mode in self.modes))
             raise OptionError(f"mode {options.mode.value} is not served: the loaded models allow {served or 'none'}")
-        if options.hotwords:
-            logger.info("hotwords are ignored: the loaded models take none", extra={"session": session_id})
         key = next(self._keys)
         handle = EngineStream(key, self._inbox, sink)
         self._handles[key] = handle

@@ -102,6 +102,11 @@ def _backend(config: EngineConfig) -> Backend:
 
 
 def _directory(config: EngineConfig, model: str) -> ModelDir:
+    if config.engine == "onnx" and modeldir.is_name(model):
+        raise ModelError(
+            f"{model}: is no directory here, and models fetched by id have no graph for engine onnx; use engine torch, or"
+            " fetch it, run `asrpool-worker export DIR` where torch is installed, and give DIR"
+        )
     return modeldir.read(modeldir.resolve(model, config.hub, config.model_cache))
 
 

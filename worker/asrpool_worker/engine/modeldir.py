@@ -87,15 +87,22 @@ class ModelDir:
         return value
 
 
+def is_name(model: str) -> bool:
+    """Whether `model` can only be the name of a model on a hub: no directory, and nothing that looks like the path of one."""
+    path = Path(model).expanduser()
+    is_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
+    return not is_path and not path.is_dir()
+
+
 def resolve(model: str, hub: str = "modelscope", cache: Path | None = None) -> Path:
     """The local directory of `model`: an existing path, else a name on `hub` (downloaded into `cache`).
 
     The hub clients are imported only here, so that an image without them still serves local directories.
     """
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return path
-    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
+    if not is_name(model):
+        path = Path(model).expanduser()
+        if path.is_dir():
+            return path
         raise ModelError(f"{model}: no such model directory; mount it or correct the path")
     if hub not in HUB_ALIASES:
         raise ModelError(f"unknown model hub {hub!r}; use one of {', '.join(sorted(HUB_ALIASES))}")

@@ -18,6 +18,12 @@ MAX_CHUNK_LOOK_BACK = 10
 MAX_CACHED_FRAMES = 120
 """Of encoder keys and of decoder memory: 24 MB a stream at most in the 220 M model, 8 MB with FunASR's defaults."""
 
+STEP_OVERHEAD_FRAMES = 10
+"""What a step costs beside its frames, in frames."""
+
+MAX_FRAMES_PER_STRIDE_FRAME = 24.0
+"""Eight times FunASR's default (30 frames for a stride of 10): a stride of 1 under long overlaps would cost as much as 24 streams."""
+
 
 @dataclass(frozen=True, order=True)
 class StepShape:
@@ -38,6 +44,11 @@ class StepShape:
     def frames(self) -> int:
         """Frames in one chunk, as the encoder reads it."""
         return self.overlap + self.stride
+
+    @property
+    def cost(self) -> float:
+        """Frames to compute for each frame of new audio. Keys looked back on cost little beside a frame's own layers."""
+        return (self.frames + STEP_OVERHEAD_FRAMES) / self.stride
 
     @property
     def cached_per_chunk(self) -> int:
@@ -85,6 +96,11 @@ def check_options(options: StreamOptions) -> StepShape:
         raise OptionError(
             f"chunk_size and the chunk look-backs ask for {max(shape.key_slots, shape.memory_frames)} cached frames;"
             f" stride times look-back may be {MAX_CACHED_FRAMES} at most"
+        )
+    if shape.cost > MAX_FRAMES_PER_STRIDE_FRAME:
+        raise OptionError(
+            f"chunk_size {list(options.chunk_size)} computes {shape.cost:.0f} frames for each new one; at most"
+            f" {MAX_FRAMES_PER_STRIDE_FRAME:g} are allowed: lengthen the stride or shorten look-back and look-ahead"
         )
     return shape
 
