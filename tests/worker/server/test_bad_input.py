@@ -10,6 +10,7 @@ import contextlib
 import json
 import resource
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -185,6 +186,25 @@ async def test_a_client_that_we_keep_waiting_is_not_ended_as_idle() -> None:
             assert "error" not in str(await hear_all(fast))
         await server.until_empty()
         assert server.ended("ok") == 1
+
+
+async def test_audio_that_waits_for_its_turn_keeps_the_time_it_came() -> None:
+    async with running(bounds=StreamBounds(max_backlog_seconds=1.0)) as server, server.connect() as fast:
+        await say(fast, mode="2pass")
+        await fast.send(SECOND)
+        await server.engine.until_opened(1)
+        (stream,) = server.engine.opened
+        stream.backlog = 5.0
+        await fast.send(SECOND)  # taken, since it was being waited for already
+        await fast.send(SECOND)
+        await asyncio.sleep(0.1)
+        sent = time.monotonic()
+        await asyncio.sleep(0.6)
+        stream.backlog = 0.0
+        await say(fast, is_speaking=False, is_end=True)
+        await hear_all(fast)
+        assert len(server.engine.arrivals) == 3
+        assert server.engine.arrivals[-1] <= sent
 
 
 async def test_a_client_that_never_reads_is_cut_off_with_bounded_memory() -> None:

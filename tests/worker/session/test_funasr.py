@@ -35,7 +35,7 @@ class Talk:
 
     def audio(self, data: bytes = AUDIO) -> list[Command]:
         self.now += 1
-        return self.session.binary(data, self.now)
+        return self.session.binary(data, self.now, self.now)
 
     def hear(self, event: Event) -> list[Command]:
         self.now += 1

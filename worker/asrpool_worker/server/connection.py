@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket protocol with the four things a server of untrusted live streams needs beside it.
+"""uvicorn's WebSocket protocol with the five things a server of untrusted live streams needs beside it.
 
 * `abort`: ASGI can only close politely, which never ends while a peer does not read. The transport's `abort` is put into
   the connection's scope (`scope["state"]["abort"]`).
@@ -7,6 +7,7 @@
 * Frames that carry next to nothing (pings, pongs, empty messages) cost the event loop as much as a second of speech does, and
   a peer can put 40 000 of them into one read. What came in is parsed in slices, and a connection whose small frames have
   used up their budget is not read until it has grown again: its own audio waits, nobody else's.
+* Each message carries the time it came in (`message["arrived"]`): what it waits for its turn here is latency, too.
 * Keep-alive pings go out, but no pong is waited for: while a fast client is made to wait, its pong stands behind its own
   audio. A dead peer is found by the session's idle limit and by TCP.
 """
@@ -14,6 +15,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -56,6 +58,8 @@ class StreamConnection(WebSocketsSansIOProtocol):
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._budget = FrameBudget(self.loop.time())
         self._unread = bytearray()
+        self._read_at = self.loop.time()
+        self._arrivals: deque[float] = deque()
         self._resting: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -68,17 +72,27 @@ class StreamConnection(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came, as far as the budget goes."""
         self._unread += data
+        self._read_at = self.loop.time()
         if self._resting is None:
             self._read_on()
         else:
             self.transport.pause_reading()  # uvicorn reads on when it has sent a close
 
     async def receive(self) -> Any:  # noqa: ANN401 - ASGI's messages are dictionaries
-        """The application's next message. uvicorn reads on once it has taken the last one, unless the budget forbids it."""
-        message = await super().receive()
+        """The application's next message, with its time. uvicorn reads on once it has taken the last one, unless the budget forbids it."""
+        message: Any = await super().receive()
+        if message["type"] == "websocket.receive":
+            message["arrived"] = self._arrivals.popleft()
         if self._resting is not None and not self.transport.is_closing():
             self.transport.pause_reading()
         return message
+
+    def send_receive_event_to_app(self) -> None:
+        """A message is whole."""
+        waiting = self.queue.qsize()
+        super().send_receive_event_to_app()
+        if self.queue.qsize() > waiting:
+            self._arrivals.append(self._read_at)
 
     def handle_events(self) -> None:
         """Count the small frames that were just parsed, of whatever kind."""

@@ -86,7 +86,7 @@ class LiveStream:
             if text is not None:
                 self._act(self._session.text, text, now)
             else:
-                self._act(self._session.binary, message["bytes"], now)
+                self._act(self._session.binary, message["bytes"], now, message["arrived"])
 
     async def _until_input_is_wanted(self) -> None:
         if self._too_far_ahead():

@@ -111,11 +111,11 @@ class FunasrSession:
 
     def text(self, message: str, now: float) -> list[Command]:
         """One text message from the client."""
-        return self._guarded(message, now)
+        return self._guarded(message, now, now)
 
-    def binary(self, message: bytes, now: float) -> list[Command]:
-        """One binary message from the client: audio."""
-        return self._guarded(message, now)
+    def binary(self, message: bytes, now: float, arrived: float) -> list[Command]:
+        """One binary message from the client: audio, which may have waited to be taken since it `arrived`."""
+        return self._guarded(message, now, arrived)
 
     def event(self, event: Event, now: float) -> list[Command]:
         """One event of the open engine stream."""
@@ -179,7 +179,7 @@ class FunasrSession:
         }
         return [Reply(error), Close(code, message, result)]
 
-    def _guarded(self, message: str | bytes, now: float) -> list[Command]:
+    def _guarded(self, message: str | bytes, now: float, arrived: float) -> list[Command]:
         """Take or keep one message; a `ProtocolError` ends the session."""
         if self.state is State.CLOSED:
             return []
@@ -188,10 +188,10 @@ class FunasrSession:
         try:
             self._check_rate_and_size(message, now)
             if self.state is State.FINISHING:
-                self._pending.append((message, now))
+                self._pending.append((message, arrived))
                 self._pending_bytes += len(message) + 64  # what an empty message costs in the queue
                 return []
-            return self._take(message, now)
+            return self._take(message, arrived)
         except ProtocolError as error:
             return self.fail(str(error), error.close_code, "client_error")
 
