@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from asrpool_operator.api import ASRPool
 from asrpool_operator.cluster.protocol import Manifest, PoolView
 from asrpool_operator.errors import WorkerUnreachableError
-from asrpool_operator.reconcile.controllers import creation_problem, outdated_pods
-from asrpool_operator.reconcile.pods import is_ready, problem_of, worker_snapshot
+from asrpool_operator.reconcile.controllers import creation_problem, gateway_problem, outdated_pods
+from asrpool_operator.reconcile.pods import is_ready, worker_snapshot
 from asrpool_operator.scrape.answers import GatewayCounts
 from asrpool_operator.scrape.client import AdminPorts
 from asrpool_operator.snapshot import GatewaySnapshot, PoolSnapshot, WorkerStatus
@@ -51,11 +51,8 @@ class Observer:
         namespace, name = pool.metadata.namespace, pool.metadata.name
         pods = self._view.objects("Pod", namespace, name)
         workers = [pod for pod in pods if _component(pod) == "worker" and not _is_over(pod)]
-        gateways = [
-            pod
-            for pod in pods
-            if _component(pod) == "gateway" and not _is_over(pod) and "deletionTimestamp" not in pod["metadata"]
-        ]
+        all_gateways = [pod for pod in pods if _component(pod) == "gateway" and not _is_over(pod)]
+        gateways = [pod for pod in all_gateways if "deletionTimestamp" not in pod["metadata"]]
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(self._ask_worker(pod, pool, token)) for pod in workers if _ip(pod)]
             asked += [group.create_task(self._ask_gateway(pod, now)) for pod in gateways if _ip(pod)]
@@ -70,7 +67,12 @@ class Observer:
             deployment_exists=deployment is not None,
             creation_problem=creation_problem(deployment),
             workers=tuple(worker_snapshot(pod, self._workers.get(_name(pod))) for pod in workers),
-            gateway=self._gateway(gateways, outdated_pods(stateful_set, gateways)),
+            gateway=self._gateway(gateways).model_copy(
+                update={
+                    "problem": gateway_problem(stateful_set, all_gateways, now),
+                    "outdated": outdated_pods(stateful_set, gateways),
+                }
+            ),
         )
         return Observation(snapshot, failed_scrapes=sum(not task.result() for task in asked))
 
@@ -101,7 +103,7 @@ class Observer:
             return not is_ready(pod)
         return True
 
-    def _gateway(self, pods: Sequence[Manifest], outdated: tuple[str, ...]) -> GatewaySnapshot:
+    def _gateway(self, pods: Sequence[Manifest]) -> GatewaySnapshot:
         answers = list(self._gateways.values())
         ready = [_name(pod) for pod in pods if is_ready(pod)]
         complete = all(name in self._gateways for name in ready)
@@ -112,8 +114,6 @@ class Observer:
             held=sum(counts.held for _, counts in answers),
             queued=sum(counts.queued for _, counts in answers),
             refused_total=sum(counts.refused for _, counts in answers),
-            problem="; ".join(dict.fromkeys(problem for pod in pods if (problem := problem_of(pod)))),
-            outdated=outdated,
         )
 
     def _named(self, kind: str, namespace: str, pool: str, name: str) -> Manifest | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asrpool_operator.reconcile.controllers import creation_problem, outdated_pods
+from asrpool_operator.reconcile.controllers import creation_problem, gateway_problem, outdated_pods
 
 
 def deployment(status: str, message: str) -> dict[str, Any]:
@@ -53,3 +53,32 @@ def pod(revision: str | None) -> dict[str, Any]:
 )
 def test_outdated(seen: dict[str, Any] | None, revision: str | None, outdated: tuple[str, ...]) -> None:
     assert outdated_pods(seen, [pod(revision)]) == outdated
+
+
+WAITS = {
+    "metadata": {"name": "p-gateway-0"},
+    "spec": {"nodeName": "n"},
+    "status": {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "gw:none"}}}]},
+}
+STARTS = {"metadata": {"name": "p-gateway-0"}, "spec": {"nodeName": "n"}, "status": {}}
+LEAVES = {"metadata": {"name": "p-gateway-0", "deletionTimestamp": "2027-01-15T08:00:30Z"}, "status": {}}
+MADE = {"metadata": {"name": "p-gateway", "namespace": "n", "creationTimestamp": "2027-01-15T08:00:00Z"}}
+MADE_UNIX_SECONDS = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods", "age_seconds", "words"),
+    [
+        pytest.param(None, [], 60, "", id="nothing made yet"),
+        pytest.param(MADE, [], 2, "", id="just made"),
+        pytest.param(MADE, [], 60, "kubectl -n n describe statefulset p-gateway", id="a quota takes its pod"),
+        pytest.param(MADE, [STARTS], 60, "", id="it starts"),
+        pytest.param(MADE, [LEAVES], 60, "", id="its only pod finishes its streams"),
+        pytest.param(MADE, [WAITS, WAITS], 60, "ErrImagePull: gw:none", id="no image"),
+    ],
+)
+def test_gateway_problem(seen: dict[str, Any] | None, pods: list[dict[str, Any]], age_seconds: int, words: str) -> None:
+    said = gateway_problem(seen, pods, MADE_UNIX_SECONDS + age_seconds)
+    assert words in said
+    assert bool(said) == bool(words)
+    assert said.count("gw:none") <= 1

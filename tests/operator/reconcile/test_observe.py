@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asrpool_operator.api import parse
+from asrpool_operator.cluster.protocol import ObjectRef
 from asrpool_operator.reconcile.observe import Observer
 from asrpool_operator.scrape.answers import GatewayCounts
 from asrpool_operator.snapshot import GatewaySnapshot
@@ -110,3 +111,20 @@ async def test_what_keeps_gateways_and_workers_from_coming_is_seen() -> None:
     assert seen.gateway.problem == "ImagePullBackOff: gw:none"
     assert seen.gateway.outdated == ("p-gateway-1",)
     assert seen.creation_problem == "exceeded quota"
+
+
+async def test_a_gateway_that_only_finishes_its_streams_is_no_gateway_that_cannot_be_made() -> None:
+    gateways = Gateways()
+    for number in (0, 1):
+        gateways.put(number, leaving=True)
+    gateways.cluster.put(
+        {
+            "kind": "StatefulSet",
+            "metadata": {"name": "p-gateway", "namespace": "default", "labels": {"asrpool.dev/pool": "p"}},
+            "spec": {},
+        }
+    )
+    assert (await gateways.seen()).problem == ""
+    for number in (0, 1):
+        del gateways.cluster.stored[ObjectRef("Pod", "default", f"p-gateway-{number}")]
+    assert "describe statefulset p-gateway" in (await gateways.seen()).problem
