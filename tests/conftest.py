@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 KINDS = ("unit", "model", "server", "haproxy", "cluster")
 """From quick to slow; a test without a marker of its own is a unit test."""
+
+# How fast the machine is at this moment is no property of the code: nothing here may fail for it. In CI the same
+# examples are tried each time, so that a red run is the change's doing; elsewhere new ones are looked for.
+settings.register_profile(
+    "asrpool", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("asrpool")
 
 
 def _kind(item: pytest.Item) -> str:
