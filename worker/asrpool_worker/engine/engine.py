@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from asrpool_worker.engine.handle import EngineStream
 from asrpool_worker.engine.inbox import Closed, Fed, Inbox, Message, Opened
@@ -29,13 +28,13 @@ from asrpool_worker.engine.messages import (
 )
 from asrpool_worker.engine.models import ModelSet
 from asrpool_worker.engine.options import Limits, check_options
-from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
+from asrpool_worker.engine.scheduler import Stage, next_batch, oldest_ready
+from asrpool_worker.engine.steps import Result, StreamJob, run_step
 from asrpool_worker.engine.stream_state import StreamState
 from asrpool_worker.errors import EngineDiedError, OptionError, ServerError
 
 logger = logging.getLogger(__name__)
 
-StreamJob = Job[StreamState]
 Clock = Callable[[], float]
 FRAMING_SAMPLES_A_TURN = 64_000
 MAX_FAILED_BATCHES = 3
@@ -118,10 +117,7 @@ class RecognitionEngine:
         """See `messages.Engine`."""
         if self._loaded is None:
             return frozenset()
-        models = self._loaded.models
-        online = {Mode.ONLINE} if models.online else set()
-        offline = {Mode.OFFLINE} if models.offline else set()
-        return frozenset(online | offline | ({Mode.TWO_PASS} if online and offline else set()))
+        return self._loaded.models.modes
 
     # Everything below runs on the engine's thread.
 
@@ -274,24 +270,13 @@ class RecognitionEngine:
             return True
         return False
 
-    def _results(self, batch: Sequence[StreamJob]) -> list[Callable[[float], list[Event]]]:
-        """Run the model; each stream changes only when its function is called with the time, and gives its events."""
+    def _results(self, batch: Sequence[StreamJob]) -> list[Result]:
         began = self._clock()
-        stage, streams, models = batch[0].stage, [job.stream for job in batch], self._models
-        results: list[Callable[[float], list[Event]]]
-        if stage is Stage.VAD:
-            scored = models.needed_vad.step([stream.vad_row() for stream in streams])
-            results = [partial(stream.on_vad, *row) for stream, row in zip(streams, scored, strict=True)]
-        elif stage is Stage.ONLINE:
-            tokens = models.needed_online.step([stream.online_row() for stream in streams])
-            results = [partial(stream.on_online, row) for stream, row in zip(streams, tokens, strict=True)]
-        else:
-            finals = models.needed_offline.run([stream.offline_row() for stream in streams])
-            results = [partial(stream.on_offline, row) for stream, row in zip(streams, finals, strict=True)]
-        self._report(stage, len(batch), self._clock() - began)
+        results = run_step(self._models, batch)
+        self._report(batch[0].stage, len(batch), self._clock() - began)
         return results
 
-    def _hand_back(self, batch: Sequence[StreamJob], results: Sequence[Callable[[float], list[Event]]]) -> None:
+    def _hand_back(self, batch: Sequence[StreamJob], results: Sequence[Result]) -> None:
         now = self._clock()
         for job, result in zip(batch, results, strict=True):
             with self._failing_alone(job.stream):

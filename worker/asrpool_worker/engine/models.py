@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from asrpool_worker.engine.backend import RunGraph
 from asrpool_worker.engine.features import positions
+from asrpool_worker.engine.messages import Mode
 from asrpool_worker.engine.modeldir import FloatArray, FrontendConfig, ModelDir
 from asrpool_worker.engine.options import StepShape
 from asrpool_worker.engine.paraformer.dims import ParaformerDims
@@ -177,6 +178,13 @@ class ModelSet:
     online: OnlineModel | None
     offline: OfflineModel | None
     vad: VadModel | None
+
+    @property
+    def modes(self) -> frozenset[Mode]:
+        """What can be served with them."""
+        online = {Mode.ONLINE} if self.online else set()
+        offline = {Mode.OFFLINE} if self.offline else set()
+        return frozenset(online | offline | ({Mode.TWO_PASS} if online and offline else set()))
 
     @property
     def needed_online(self) -> OnlineModel:
