@@ -151,14 +151,17 @@ class Gateway:
         assert process.returncode is None, self.log()
 
     @contextlib.asynccontextmanager
-    async def reload(self) -> AsyncIterator[None]:
-        """Around an edit: ends when the new process has the port and its workers are up."""
+    async def reload(self, up: int | None = None) -> AsyncIterator[None]:
+        """Around an edit: ends when the new process has the port and its workers (or so many of them) are up."""
         before = self.log().count("Loading success")
         yield
         waits = self.reload_seconds + 5
         await eventually(lambda: self.log().count("Loading success") > before, within_seconds=waits, what="reload")
         await eventually(lambda: "Proxy streams stopped" in self.log(), what="the old process lets go")
-        await self.all_up()
+        if up is None:
+            await self.all_up()
+        else:
+            await eventually(lambda: len(self.up()) == up, what=f"{up} workers up")
 
     def log(self) -> str:
         """What it has printed so far."""

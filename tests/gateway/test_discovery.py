@@ -64,6 +64,26 @@ async def test_a_slot_that_goes_to_another_pod_takes_no_sessions_with_it(gateway
     assert (await gate.ask(device="aa")).pod == "worker-2", "it was sent to the slot's new pod, or waits for it"
 
 
+async def test_three_generations_of_pods_are_all_known(gateway: Started) -> None:
+    """Two rollouts overlap, and the pods of the first ones still hold streams: they keep their records and slots."""
+    gate = await gateway(*[{"capacity": 1}] * 24, scaling={"maxReplicas": 8}, sessions={"perPod": 1})
+    answers = [await gate.ask() for _ in range(24)]
+    assert {answer.pod for answer in answers} == set(gate.workers)
+
+
+async def test_a_lower_max_replicas_hides_no_pod_that_still_drains(gateway: Started) -> None:
+    """The pod that is to serve newcomers may come last in DNS."""
+    gate = await gateway(*[{"capacity": 1}] * 32, scaling={"maxReplicas": 32}, sessions={"perPod": 1})
+    streams = [await gate.ask() for _ in range(32)]
+    for worker in gate.workers.values():
+        worker.draining = True
+    async with gate.reload(up=0):
+        gate.configure({"scaling": {"maxReplicas": 4}, "sessions": {"perPod": 1}})
+    await gate.add_worker(33)
+    assert (await asyncio.wait_for(gate.ask(), timeout=8)).pod == "worker-33"
+    assert all([await stream.echo() for stream in streams])
+
+
 def _servers(stat: str) -> list[list[str]]:
     return [row.split(",") for row in stat.splitlines() if row.startswith("workers,w")]
 

@@ -108,7 +108,7 @@ async def test_more_connections_than_the_machine_allows_are_cut_down(tmp_path: P
     gate.configure({"gateway": {"maxQueued": 100_000}})
     await gate.start(file_limit=3000)
     try:
-        assert "maxconn 1318" in (tmp_path / "run" / "loaded" / "haproxy.cfg").read_text()
+        assert "maxconn 1222" in (tmp_path / "run" / "loaded" / "haproxy.cfg").read_text()
         assert "is all that" in gate.log()
     finally:
         await gate.stop()

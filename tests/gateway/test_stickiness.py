@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 import pytest
@@ -93,6 +94,32 @@ async def test_an_entry_lives_as_long_as_its_stream_and_resume_seconds_longer(ga
     await asyncio.sleep(3.6)
     assert (await gate.ask(device="aa")).pod == "worker-2", "after that it is a newcomer"
     assert await filler.echo()
+
+
+async def test_of_too_many_ended_sessions_the_oldest_are_left_to_their_pods(gateway: Started) -> None:
+    """What is remembered of the past is bounded: of a session beyond it, only its pod knows that it is over."""
+    gate = await gateway(
+        {"capacity": 2},
+        {"capacity": 9},
+        sessions={"perPod": 9, "resumeSeconds": 1},
+        edit=lambda text: re.sub("MOST_ENDED [0-9]+", "MOST_ENDED 2", text),
+    )
+    first, second = await gate.ask(device="aa"), await gate.ask(device="bb")
+    for stream in (first, second):
+        await stream.end()
+        await asyncio.sleep(1.2)
+    fillers = [await gate.ask() for _ in range(2)]
+    later = [await gate.ask(device=f"later-{number}") for number in range(2)]
+    await later[0].end()
+    await asyncio.sleep(2.5)
+    for filler in fillers:
+        await filler.end()
+    await eventually(lambda: gate.workers["worker-1"].active == 0, what="the first worker is empty")
+    await asyncio.sleep(0.3)
+    busy = await gate.ask()
+    assert (busy.pod, later[1].pod) == ("worker-2", "worker-2")
+    assert (await gate.ask(device="bb")).pod == "worker-2", "it is known that it ended long ago: a newcomer"
+    assert (await gate.ask(device="aa")).pod == "worker-1", "nothing is known of it here: its pod decides"
 
 
 async def test_a_session_whose_pod_is_full_waits_for_it_and_goes_before_newcomers(gateway: Started) -> None:

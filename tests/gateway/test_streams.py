@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.gateway.fakes import address
-from tests.gateway.harness import Started
+from tests.gateway.harness import Started, eventually
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
 
@@ -136,6 +136,88 @@ async def test_a_newcomer_that_every_worker_refuses_is_refused_after_queue_secon
     assert (answer.status, answer.headers["retry-after"]) == (503, "2")
     assert 1.9 < answer.seconds < 3
     assert (await gate.held())["refused"] == 1
+
+
+async def test_full_workers_that_refuse_at_once_use_up_no_newcomers_time(gateway: Started) -> None:
+    """After a reload the new process does not see the old one's streams: nine refusals take ten milliseconds."""
+    gate = await gateway(*[{"capacity": 1}] * 9, sessions={"perPod": 1})
+    streams = [await gate.ask() for _ in range(9)]
+    async with gate.reload():
+        gate.configure({"sessions": {"perPod": 1}, "gateway": {"queueSeconds": 4}})
+    answer = await gate.ask()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "4")
+    assert 3.9 < answer.seconds < 5.5
+    assert all(worker.refusals for worker in gate.workers.values())
+    assert all([await stream.echo() for stream in streams])
+
+
+async def test_a_stream_that_the_gateway_does_not_see_ends_and_the_waiter_is_served(gateway: Started) -> None:
+    """Although it was refused there before, and whatever else refuses."""
+    gate = await gateway(*[{"capacity": 1}] * 9, sessions={"perPod": 1})
+    streams = {stream.pod: stream for stream in [await gate.ask() for _ in range(9)]}
+    async with gate.reload():
+        gate.configure({"sessions": {"perPod": 1}, "gateway": {"queueSeconds": 30}})
+    waiting = [asyncio.create_task(gate.ask()) for _ in range(3)]
+    await eventually(lambda: all(worker.refusals >= 2 for worker in gate.workers.values()), 10, "refused by all")
+    await streams["worker-5"].end()
+    ended = time.monotonic()
+    done, waiting_on = await asyncio.wait(waiting, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    assert time.monotonic() - ended < 1.5
+    assert [(task.result().status, task.result().pod) for task in done] == [(101, "worker-5")]
+    for task in waiting_on:
+        task.cancel()
+
+
+async def test_a_stream_that_the_gateway_sees_end_makes_room_at_once_where_a_worker_refused(gateway: Started) -> None:
+    gate = await gateway({"capacity": 4}, gateway={"queueSeconds": 30})
+    worker = gate.workers["worker-1"]
+    first = await gate.ask()
+    worker.refuse_upgrades = True
+    waiting = asyncio.create_task(gate.ask())
+    await eventually(lambda: worker.refusals == 1, what="refused")
+    await asyncio.sleep(0.15)
+    assert (worker.refusals, waiting.done()) == (1, False)
+    worker.refuse_upgrades = False
+    await first.end()
+    ended = time.monotonic()
+    assert (await waiting).status == 101
+    assert time.monotonic() - ended < 0.3
+
+
+async def test_a_stream_that_was_refused_often_passes_through_the_gateway_twice_only(gateway: Started) -> None:
+    """Each pass costs connections, memory and time on every chunk, for as long as the stream lives."""
+    gate = await gateway({"refuse_upgrades": True}, {"refuse_upgrades": True}, gateway={"queueSeconds": 30})
+    waiting = asyncio.create_task(gate.ask())
+    workers = list(gate.workers.values())
+    await eventually(lambda: sum(worker.refusals for worker in workers) >= 10, within_seconds=20, what="refusals")
+    workers[0].refuse_upgrades = False
+    assert (await waiting).status == 101
+    info = dict(line.split(": ", 1) for line in gate.ask_haproxy("show info").splitlines() if ": " in line)
+    assert int(info["CurrConns"]) <= 4, "the stream's two, and this question's"
+
+
+async def test_who_was_refused_keeps_its_place_in_the_queue(gateway: Started) -> None:
+    gate = await gateway({"capacity": 4, "refuse_upgrades": True}, gateway={"queueSeconds": 30})
+    worker = gate.workers["worker-1"]
+    first = asyncio.create_task(gate.ask())
+    await eventually(lambda: worker.refusals == 1, what="refused")
+    others = [asyncio.create_task(gate.ask()) for _ in range(5)]
+    await eventually(lambda: worker.refusals == 4, what="refused again, and again")
+    worker.capacity = 1
+    worker.refuse_upgrades = False
+    assert (await asyncio.wait_for(first, timeout=3)).status == 101
+    assert not any(task.done() for task in others)
+    for task in others:
+        task.cancel()
+
+
+async def test_without_a_queue_whoever_is_refused_is_tried_elsewhere(gateway: Started) -> None:
+    gate = await gateway({"refuse_upgrades": True}, {"refuse_upgrades": True}, {}, gateway={"queueSeconds": 0})
+    assert (await gate.ask()).pod == "worker-3"
+    gate.workers["worker-3"].refuse_upgrades = True
+    await asyncio.sleep(1.1)
+    answer = await gate.ask()
+    assert (answer.status, answer.seconds < 0.5) == (503, True)
 
 
 async def test_the_only_worker_drains_as_a_newcomer_comes(gateway: Started) -> None:

@@ -7,6 +7,8 @@
 --
 -- Whom a worker does not take after all (it is full by another gateway's streams, it drains, it died) comes back here over
 -- the frontend "again", and so does who waits in a process that was told to stop: the next process has the socket by then.
+-- It keeps its place in the queue and its time. A refusal of a stream that came over "again" goes back to where it came
+-- from and is tried anew there, so that a stream passes through this process twice at most, however often it was refused.
 
 -- From the setenv lines of the configuration.
 local BALANCE = os.getenv("ASRPOOL_BALANCE")
@@ -14,12 +16,20 @@ local QUEUE_MS = tonumber(os.getenv("ASRPOOL_QUEUE_MS"))
 local MAX_WAITING = tonumber(os.getenv("ASRPOOL_MAX_QUEUED"))
 local RESUME_MS = tonumber(os.getenv("ASRPOOL_RESUME_MS"))
 local FORGET_MS = tonumber(os.getenv("ASRPOOL_ENTRY_MS"))
+local MOST_ENDED = tonumber(os.getenv("ASRPOOL_MOST_ENDED"))
 
 local BACKEND = "workers"
 local AGAIN = "again"
--- A worker that refused gets no newcomers for so long, twice as long each time that the same stream was refused.
-local SHUN_MS = 500
-local MAX_TRIES = 8
+-- A worker that refused gets no newcomers for so long, and then for so long one at a time; sooner where one of its streams
+-- ends or its limit is raised.
+local SHUN_MS = 600
+local PROBE_MS = 400
+-- HAProxy counts a refused stream for a moment yet.
+local SETTLE_MS = 50
+-- Who was refused is tried elsewhere for its time in the queue, and for so long where there is no queue.
+local TRY_MS = math.max(QUEUE_MS, 1000)
+-- The last word, towards the first pass of a stream that is in its second: a 503 would be tried anew. Clients see 503.
+local REFUSED_FOR_GOOD = 598
 local POLL_MS = 20
 -- Far back in the queue nobody needs to look that often.
 local LONGEST_POLL_MS = 250
@@ -30,26 +40,57 @@ local LOOK_SHARE = 10
 
 -- How often it is seen which streams have ended.
 local SWEEP_MS = 500
--- How often sessions are forgotten that the stick table has forgotten too.
-local FORGET_EACH_MS = 60000
 
-local next_ticket = 1
-local oldest_ticket = 1
-local waiting = {} -- ticket -> {seen = ms, ahead = number, may_go = boolean}
+local queue = {} -- who waits, by arrival: {entered = ms, seen = ms, ahead = number, may_go = boolean, left = boolean}
 local waiting_count = 0
 local refused = 0
 local next_look_ms = -1
 local workers = {} -- {name = , address = , used = , room = }, those in service
 local live = {} -- session -> true, where a stream of it was placed by this process and has not ended
 local ended_ms = {} -- session -> when its last stream was seen to have ended
-local next_forget_ms = 0
-local shunned_until_ms = {} -- address -> when newcomers may be sent there again
+local ended = { first = 1, last = 0 } -- the same by time: number -> {session = , ms = }
+local refusals = {} -- address -> the last one: {since = ms, used = , limit = , over = boolean}
 local stopping = false
 local own_pods = {} -- address -> true, where a session that comes back can still go
 
 local function now_ms()
     local now = core.now()
     return now.sec * 1000 + now.usec // 1000
+end
+
+local function note_refusal(address, placed, now)
+    local last = refusals[address]
+    -- One refusal is told here each time that the refused stream is tried anew: it counts once.
+    if not last or last.since <= placed then
+        refusals[address] = { since = now }
+        next_look_ms = now
+    end
+end
+
+local function refuses(address, now)
+    local refusal = refusals[address]
+    return refusal ~= nil and not refusal.over and now - refusal.since < SHUN_MS
+end
+
+-- How many newcomers a worker can be sent: not more than its last refusal lets one hope for.
+local function room_of(address, used, limit, now)
+    local room, refusal = limit - used, refusals[address]
+    if not refusal or refusal.over then
+        return room
+    end
+    local age = now - refusal.since
+    if age < SETTLE_MS then
+        return 0
+    end
+    refusal.limit = refusal.limit or limit
+    if not refusal.used or (age < SHUN_MS and used > refusal.used) then
+        refusal.used = used
+    end
+    if used < refusal.used or limit > refusal.limit or age >= SHUN_MS + PROBE_MS then
+        refusal.over = true
+        return room
+    end
+    return age < SHUN_MS and 0 or math.min(room, refusal.used + 1 - used)
 end
 
 -- HAProxy takes a server that DNS just found as up until its first check is through. Newcomers must not be sent there
@@ -61,10 +102,7 @@ local function see_workers(now)
         if address ~= "<unknown>" then
             local stats = server:get_stats()
             if stats.status == "UP" and stats.check_status == "L7OK" then
-                local room = (tonumber(stats.slim) or 0) - stats.scur
-                if now < (shunned_until_ms[address] or 0) then
-                    room = 0
-                end
+                local room = room_of(address, stats.scur, tonumber(stats.slim) or 0, now)
                 workers[#workers + 1] = { name = name, address = address, used = stats.scur, room = room }
             end
             own_pods[address] = stats.status:find("^UP") ~= nil or stats.status:find("^DRAIN") ~= nil
@@ -74,9 +112,20 @@ local function see_workers(now)
     table.sort(workers, function(one, other) return one.address < other.address end)
 end
 
-local function leave(ticket)
-    if waiting[ticket] then
-        waiting[ticket] = nil
+-- Who was refused meanwhile comes back to its place.
+local function enter(waiter)
+    local place = #queue + 1
+    while place > 1 and queue[place - 1].entered > waiter.entered do
+        place = place - 1
+    end
+    table.insert(queue, place, waiter)
+    waiter.left = false
+    waiting_count = waiting_count + 1
+end
+
+local function leave(waiter)
+    if not waiter.left then
+        waiter.left = true
         waiting_count = waiting_count - 1
     end
 end
@@ -92,18 +141,17 @@ local function look(now)
     for _, worker in ipairs(workers) do
         room = room + math.max(0, worker.room)
     end
-    local ahead, oldest = 0, nil
-    for ticket = oldest_ticket, next_ticket - 1 do
-        local waiter = waiting[ticket]
-        if waiter and now - waiter.seen > GONE_AFTER_MS then
-            leave(ticket)
-        elseif waiter then
-            oldest = oldest or ticket
-            waiter.ahead, waiter.may_go = ahead, ahead < room
-            ahead = ahead + 1
+    local still = {}
+    for _, waiter in ipairs(queue) do
+        if now - waiter.seen > GONE_AFTER_MS then
+            leave(waiter)
+        end
+        if not waiter.left then
+            waiter.ahead, waiter.may_go = #still, #still < room
+            still[#still + 1] = waiter
         end
     end
-    oldest_ticket = oldest or next_ticket
+    queue = still
     next_look_ms = now + math.max(POLL_MS, LOOK_SHARE * (now_ms() - now))
 end
 
@@ -126,7 +174,8 @@ end
 
 local function refuse(txn, sentence)
     refused = refused + 1
-    local reply = txn:reply({ status = 503, reason = "Service Unavailable" })
+    local status = txn:get_var("txn.again") and REFUSED_FOR_GOOD or 503
+    local reply = txn:reply({ status = status, reason = "Service Unavailable" })
     reply:add_header("Retry-After", tostring(math.max(1, QUEUE_MS // 1000)))
     reply:add_header("Content-Type", "application/json")
     reply:add_header("Cache-Control", "no-store")
@@ -137,30 +186,29 @@ end
 -- Waits for a place; refuses, and returns nil, when the time is over.
 local function wait_for_place(txn, entered)
     local place = waiting_count == 0 and take_place() or nil
-    if not place and waiting_count >= MAX_WAITING then
+    -- Who was refused has a place in the queue, where there is one.
+    local comes_anew = txn:get_var("txn.again") == nil or MAX_WAITING == 0
+    if not place and comes_anew and waiting_count >= MAX_WAITING then
         return refuse(txn, "no room, and the queue is full")
     end
-    local ticket = next_ticket
-    local me = { seen = now_ms(), ahead = waiting_count, may_go = false }
-    next_ticket = next_ticket + 1
+    local me = { entered = entered, seen = now_ms(), ahead = waiting_count, may_go = false, left = true }
     while not place do
         if stopping then
             place = { name = AGAIN, address = "" }
         elseif me.seen - entered >= QUEUE_MS then
-            leave(ticket)
+            leave(me)
             return refuse(txn, "no room within the time that a stream may wait")
         else
-            if not waiting[ticket] then
-                waiting[ticket] = me
-                waiting_count = waiting_count + 1
+            if me.left then
+                enter(me)
             end
             core.msleep(math.min(LONGEST_POLL_MS, POLL_MS + me.ahead))
             me.seen = now_ms()
             look(me.seen)
-            place = me.may_go and take_place() or nil
+            place = not me.left and me.may_go and take_place() or nil
         end
     end
-    leave(ticket)
+    leave(me)
     return place
 end
 
@@ -171,33 +219,32 @@ local function own_pod(session)
     if not entry or not own_pods[entry.server_key] then
         return nil
     end
-    local ended = ended_ms[session]
-    if ended and now_ms() - ended > RESUME_MS then
+    local end_ms = ended_ms[session]
+    if end_ms and now_ms() - end_ms > RESUME_MS then
         return nil
     end
-    return entry.server_key, live[session] or ended ~= nil
+    return entry.server_key, live[session] or end_ms ~= nil
 end
 
--- Where a stream was before: since when it waits, how often it was tried, and the address that did not take it.
+-- Where a stream was before: since when it waits, when it was last placed, and the address where it was.
 local function history(txn, now)
-    local entered, tries, address = string.match(txn:get_var("txn.placed") or "", "^(%d+) (%d+) (%S*)$")
-    return tonumber(entered) or now, tonumber(tries) or 0, address or ""
+    local entered, placed, address = string.match(txn:get_var("txn.placed") or "", "^(%d+) (%d+) (%S*)$")
+    return tonumber(entered) or now, tonumber(placed) or now, address or ""
 end
 
 core.register_action("place", { "http-req" }, function(txn)
     local now = now_ms()
-    local entered, tries, refused_by = history(txn, now)
+    local entered, placed, refused_by = history(txn, now)
     if refused_by ~= "" then
-        shunned_until_ms[refused_by] = now + SHUN_MS * 2 ^ (tries - 1)
-        next_look_ms = now
+        note_refusal(refused_by, placed, now)
     end
-    if tries >= MAX_TRIES then
-        return refuse(txn, "no worker takes this stream")
+    if now - entered > TRY_MS then
+        return refuse(txn, "no worker took this stream within the time that it may wait")
     end
     look(now)
     local session = txn:get_var("txn.session")
     local address, surely = own_pod(session)
-    if address and address ~= refused_by then
+    if address and address ~= refused_by and (surely or not refuses(address, now)) then
         txn:set_var("txn.comes_back", surely and "surely" or "perhaps")
     else
         local place = wait_for_place(txn, entered)
@@ -207,11 +254,41 @@ core.register_action("place", { "http-req" }, function(txn)
         txn:set_var("txn.worker", place.name)
         address = place.address
     end
-    txn:set_var("txn.placed", string.format("%d %d %s", entered, address == "" and tries or tries + 1, address))
+    txn:set_var("txn.placed", string.format("%d %d %s", entered, now_ms(), address))
     if session and session ~= "" then
         live[session], ended_ms[session] = true, nil
     end
 end)
+
+-- A worker's 503 to a stream in its second pass; in the first pass HAProxy tries anew without asking here.
+core.register_action("refused", { "http-res" }, function(txn)
+    local now = now_ms()
+    local _, placed, address = history(txn, now)
+    if address ~= "" then
+        note_refusal(address, placed, now)
+    end
+end)
+
+local function remember_end(session, now)
+    ended_ms[session] = now
+    ended.last = ended.last + 1
+    ended[ended.last] = { session = session, ms = now }
+end
+
+-- What the stick table has forgotten too, and the oldest of too many: of those it is not sure any more when they ended.
+local function forget_ends(now)
+    while ended.first <= ended.last do
+        local oldest = ended[ended.first]
+        if ended.last - ended.first < MOST_ENDED and now - oldest.ms <= FORGET_MS then
+            return
+        end
+        if ended_ms[oldest.session] == oldest.ms then
+            ended_ms[oldest.session] = nil
+        end
+        ended[ended.first] = nil
+        ended.first = ended.first + 1
+    end
+end
 
 -- HAProxy tells nobody that a stream has ended: the number of streams that track the session's entry does.
 core.register_task(function()
@@ -222,16 +299,15 @@ core.register_task(function()
             local entry = table:lookup(session)
             if not entry or entry.conn_cur == 0 then
                 live[session] = nil
-                ended_ms[session] = entry and now or nil
+                if entry then
+                    remember_end(session, now)
+                end
             end
         end
-        if now > next_forget_ms then
-            next_forget_ms = now + FORGET_EACH_MS
-            shunned_until_ms = {}
-            for session, ended in pairs(ended_ms) do
-                if now - ended > FORGET_MS then
-                    ended_ms[session] = nil
-                end
+        forget_ends(now)
+        for address, refusal in pairs(refusals) do
+            if now - refusal.since > TRY_MS + SHUN_MS + PROBE_MS then
+                refusals[address] = nil
             end
         end
     end

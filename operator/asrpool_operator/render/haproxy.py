@@ -24,6 +24,12 @@ STREAMS_BEYOND_WORKERS = 1000
 IDLE_MARGIN_SECONDS = 60
 """The worker ends an idle stream, with a reason; the gateway's own limit must come later."""
 ENTRY_MARGIN_SECONDS = 60
+FEWEST_SLOTS = 128
+MOST_SPARE_SLOTS = 8192
+MOST_ENDED_SESSIONS = 200_000
+"""Of how many sessions it is known when they ended: about 40 MB. The others are sent to their pod, which knows."""
+TRIES = 1000
+"""How often one stream may be sent to workers; its time in the queue is over long before."""
 REQUEST_SECONDS = 600
 """How long a worker may work on one HTTP request (a long file) before it answers."""
 LOST_PEER_SECONDS = 30
@@ -31,12 +37,15 @@ LOST_PEER_SECONDS = 30
 
 
 def server_slots(pool: ASRPool) -> int:
-    """How many workers the gateway can know at once.
+    """How many workers the gateway can know at once; a pod without a slot is not there for it.
 
-    Pods that are on their way out hold a slot too, hence twice `maxReplicas`; powers of two, so that most edits of
+    Every pod with a record holds one, also those on their way out: of earlier rollouts, and of a `maxReplicas` that was
+    higher. Hence eight times `maxReplicas`. Beyond 8192 slots HAProxy takes long to start (4 s and 64 MB there; 0.2 s and
+    11 MB for 512), so that large pools have room for two generations only. Powers of two, so that most edits of
     `maxReplicas` leave the configuration as it is.
     """
-    wanted = max(16, 2 * pool.spec.scaling.max_replicas)
+    replicas = pool.spec.scaling.max_replicas
+    wanted = max(FEWEST_SLOTS, min(8 * replicas, MOST_SPARE_SLOTS), 2 * replicas)
     return 1 << (wanted - 1).bit_length()
 
 
@@ -47,6 +56,12 @@ def entry_seconds(pool: ASRPool) -> int:
     over is gateway.lua's to know.
     """
     return pool.spec.sessions.max_seconds + pool.spec.sessions.resume_seconds + ENTRY_MARGIN_SECONDS
+
+
+def hard_stop_seconds(pool: ASRPool) -> int:
+    """How long a process that was told to stop may keep its streams: no reload may end one that its worker would not."""
+    longest = pool.spec.sessions.max_seconds + pool.spec.gateway.queue_seconds + ENTRY_MARGIN_SECONDS
+    return max(pool.spec.scaling.drain_seconds, longest)
 
 
 def haproxy_cfg(pool: ASRPool, cluster_domain: str) -> str:
@@ -62,7 +77,8 @@ def gateway_lua() -> str:
 
 def _global(pool: ASRPool) -> str:
     scaling, gateway = pool.spec.scaling, pool.spec.gateway
-    connections = scaling.max_replicas * pool.spec.sessions.capacity + gateway.max_queued + STREAMS_BEYOND_WORKERS
+    # Twice: a stream that its first worker refused passes through HAProxy two times.
+    connections = 2 * (scaling.max_replicas * pool.spec.sessions.capacity + gateway.max_queued) + STREAMS_BEYOND_WORKERS
     return f"""\
 global
     log stdout format raw local0 info
@@ -70,14 +86,16 @@ global
     # One thread: between gateway.lua's choice of a worker and HAProxy's count of it nothing else may happen. It carries
     # thousands of streams; for more there are more gateways.
     nbthread 1
-    # A reload or a stop waits this long for the streams of the old process.
-    hard-stop-after {scaling.drain_seconds}s
+    # After a reload the old process keeps its streams, however long they may last. A pod that stops has less time:
+    # drainSeconds, by its termination grace period.
+    hard-stop-after {hard_stop_seconds(pool)}s
     stats socket "${{ASRPOOL_RUN_DIR}}/haproxy.sock" mode 600 level admin expose-fd listeners
     setenv ASRPOOL_BALANCE {gateway.balance}
     setenv ASRPOOL_QUEUE_MS {1000 * gateway.queue_seconds}
     setenv ASRPOOL_MAX_QUEUED {gateway.max_queued}
     setenv ASRPOOL_RESUME_MS {1000 * pool.spec.sessions.resume_seconds}
     setenv ASRPOOL_ENTRY_MS {1000 * entry_seconds(pool)}
+    setenv ASRPOOL_MOST_ENDED {MOST_ENDED_SESSIONS}
     lua-load "${{ASRPOOL_LOADED_DIR}}/gateway.lua"
 """
 
@@ -146,6 +164,7 @@ frontend again
     option dontlog-normal
     http-request set-var(txn.session) req.hdr(X-Asrpool-Session)
     http-request set-var(txn.placed) req.hdr(X-Asrpool-Placed)
+    http-request set-var(txn.again) bool(true)
     default_backend workers
 """
 
@@ -178,11 +197,21 @@ backend workers
     # Who comes back waits at its own pod before newcomers do, and is not tried elsewhere when that pod is full.
     http-request set-priority-class int(-1) if {{ var(txn.comes_back) -m found }}
     http-request disable-l7-retry if {{ var(txn.comes_back) -m str surely }}
+    # A second pass hands the worker's refusal back to the first one, which starts another second pass. 598 is the last
+    # word between the two (gateway.lua): the client gets 503.
+    acl second_pass var(txn.again) -m found
+    http-request disable-l7-retry if second_pass
+    http-response lua.refused if second_pass {{ status 503 }}
+    http-response set-log-level silent if second_pass {{ status 503 }}
+    http-response set-status 598 if second_pass {{ status 503 }} {{ var(txn.comes_back) -m str surely }}
+    http-response set-status 503 reason "Service Unavailable" if !second_pass {{ status 598 }}
     use-server %[var(txn.worker)] if {{ var(txn.worker) -m len gt 0 }}
-    stick on var(txn.session) if {{ var(txn.session) -m len gt 0 }}
+    # A refusal makes nobody the worker's own.
+    stick match var(txn.session) if {{ var(txn.session) -m len gt 0 }}
+    stick store-response var(txn.session) if {{ var(txn.session) -m len gt 0 }} !{{ status 503 }}
     # HAProxy itself never chooses a worker: they are all backups of `again`, where whoever was not taken is placed anew.
     balance roundrobin
-    retries 1
+    retries {TRIES}
     option redispatch 1
     retry-on conn-failure empty-response 503
     server again "unix@${{ASRPOOL_RUN_DIR}}/again.sock" non-stick
@@ -201,6 +230,8 @@ def _admin() -> str:
 frontend admin
     bind :8404
     option dontlog-normal
+    # Without the slots that hold no worker.
+    http-request set-query no-maint if { path /metrics } !{ query -m found }
     http-request use-service prometheus-exporter if { path /metrics }
     http-request use-service lua.held if { path /held }
     http-request return status 200 content-type text/plain string ok if { path /healthz }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from asrpool_operator.api import ASRPool, parse
-from asrpool_operator.render import Defaults, Manifest, render
+from asrpool_operator.render import Defaults, Manifest, haproxy, render
 
 GOLDEN = Path(__file__).parent / "golden"
 DEFAULTS = Defaults(worker_image="registry.example/worker:1", gateway_image="registry.example/gateway:1")
@@ -224,3 +225,26 @@ def test_rendering_is_deterministic_and_leaves_the_pool_as_it_is() -> None:
     before = made.model_dump_json()
     assert render(made, DEFAULTS) == render(made, DEFAULTS)
     assert made.model_dump_json() == before
+
+
+@pytest.mark.parametrize(
+    ("max_replicas", "slots"),
+    [(1, 128), (16, 128), (50, 512), (1000, 8192), (4096, 8192), (5000, 16384)],
+    ids=[
+        "one pod",
+        "few",
+        "fifty",
+        "a thousand",
+        "as far as HAProxy starts quickly",
+        "never less than two generations",
+    ],
+)
+def test_a_gateway_knows_the_pods_of_several_generations(max_replicas: int, slots: int) -> None:
+    assert haproxy.server_slots(pool({**SPECS["defaults"], "scaling": {"maxReplicas": max_replicas}})) == slots
+
+
+def test_no_reload_ends_a_stream_that_its_worker_would_not_end() -> None:
+    """Also where a pod that stops has only ten minutes."""
+    spec = {**SPECS["defaults"], "sessions": {"maxSeconds": 7200}, "scaling": {"drainSeconds": 600}}
+    (seconds,) = re.findall(r"hard-stop-after ([0-9]+)s", haproxy.haproxy_cfg(pool(spec), "cluster.local"))
+    assert int(seconds) > 7200
