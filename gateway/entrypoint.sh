@@ -70,6 +70,15 @@ valid() {
 # that 5 s for the local peer and 5 s for the others): sooner than this after a load, the sessions would be forgotten.
 settled() { [ $(($(date +%s) - loaded_at)) -ge "$reload_seconds" ]; }
 
+# A busy machine may take seconds from a load until the new process runs: its time counts from then.
+see_process() {
+    newest=$(sed 's/ *$//; s/.* //' "/proc/$master/task/$master/children" 2>/dev/null) || return 0
+    if [ "$newest" != "$seen" ]; then
+        seen=$newest
+        loaded_at=$(date +%s)
+    fi
+}
+
 load() {
     rm -rf "$run_dir/loaded" && mv "$run_dir/staged" "$run_dir/loaded" && loaded_at=$(date +%s)
 }
@@ -100,10 +109,12 @@ stop() {
     kill -USR1 "$master" 2>/dev/null || true
 }
 rejected=
+seen=
 while [ "$stopping" = no ] && kill -0 "$master" 2>/dev/null; do
     sleep "$poll_seconds" &
     wait $! || true
     [ "$stopping" = no ] || break
+    see_process
     # Whatever goes wrong from here on (the kubelet exchanges the files just now), the HAProxy that runs goes on: if this
     # script ended, the container would, and with it every stream.
     stage "$run_dir/staged" || continue

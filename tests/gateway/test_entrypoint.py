@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.gateway.fakes import FakeDns
+from tests.gateway.fakes import FakeDns, address
 from tests.gateway.harness import ENTRYPOINT, Gateway, Started, eventually
 
 pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(60)]
@@ -30,17 +32,30 @@ async def test_an_edit_is_reloaded_and_no_stream_notices(gateway: Started) -> No
     assert await first.echo()
 
 
-async def test_sessions_come_back_to_their_pod_after_a_reload(gateway: Started) -> None:
-    """The edit comes at once, the reload only when HAProxy can hand its stick table on."""
-    gate = await gateway({"capacity": 2}, {"capacity": 9}, sessions={"perPod": 9}, reload_seconds=12)
-    first, _filler = await gate.ask(device="aa"), await gate.ask()
-    for _ in range(3):
-        assert (await gate.ask()).pod == "worker-2"
-    await first.end()
+@pytest.mark.parametrize(("start_seconds", "reload_seconds"), [(0, 12), (3.5, 8)], ids=["at once", "on a busy machine"])
+async def test_sessions_come_back_to_their_pod_after_a_reload(
+    gateway: Started, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_seconds: float, reload_seconds: int
+) -> None:
+    """The edit comes at once, the reload only when HAProxy can hand its stick table on, however late HAProxy started.
+
+    The device's pod is the second one, and the first has room: a newcomer would go there.
+    """
+    slow = tmp_path / "bin" / "haproxy"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\n[ "$1" != -W ] || sleep {start_seconds}\nexec {shutil.which("haproxy")} "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
+    gate = await gateway({"capacity": 2}, {"capacity": 9}, sessions={"perPod": 9}, reload_seconds=reload_seconds)
+    fillers = [await gate.ask() for _ in range(2)]
+    device = await gate.ask(device="aa")
+    assert ([filler.pod for filler in fillers], device.pod) == (["worker-1"] * 2, "worker-2")
+    for stream in (device, *fillers):
+        await stream.end()
     async with gate.reload():
         gate.configure({"sessions": {"perPod": 9}, "gateway": {"maxQueued": 5}})
-    await eventually(lambda: "key=aa" in gate.ask_haproxy("show table workers"), what="the table is learnt")
-    assert (await gate.ask(device="aa")).pod == "worker-1"
+    await eventually(lambda: f"server_key={address(2)}:" in gate.ask_haproxy("show table workers"), 15, "it is learnt")
+    assert (await gate.ask()).pod == "worker-1", "where newcomers go"
+    assert (await gate.ask(device="aa")).pod == "worker-2"
 
 
 async def test_a_configuration_that_is_wrong_is_not_loaded(gateway: Started) -> None:
