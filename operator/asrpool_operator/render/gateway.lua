@@ -94,14 +94,14 @@ local function room_of(address, used, limit, now)
 end
 
 -- HAProxy takes a server that DNS just found as up until its first check is through. Newcomers must not be sent there
--- on that guess: only a worker whose last check passed is in service.
+-- on that guess: only a worker whose last check passed is in service ("* L7OK" while the next one runs).
 local function see_workers(now)
     workers, own_pods = {}, {}
     for name, server in pairs(core.backends[BACKEND].servers) do
         local address = name ~= AGAIN and server:get_addr() or "<unknown>"
         if address ~= "<unknown>" then
             local stats = server:get_stats()
-            if stats.status == "UP" and stats.check_status == "L7OK" then
+            if stats.status == "UP" and stats.check_status:match("^[* ]*L7OK$") then
                 local room = room_of(address, stats.scur, tonumber(stats.slim) or 0, now)
                 workers[#workers + 1] = { name = name, address = address, used = stats.scur, room = room }
             end
