@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,8 @@ from asrpool.errors import AsrpoolError, UsageError
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_PIPE = 141
+"""What a shell says of a program that SIGPIPE ended."""
 
 COMMANDS = {
     "stream": "send a WAV file or PCM from stdin as a live stream and show what comes back",
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             commands.add_parser(name, help=summary)
     parsed = parser.parse_args(arguments)
     try:
-        return int(parsed.run(parsed))
+        status = int(parsed.run(parsed))
+        sys.stdout.flush()  # here, where a reader that is gone is understood, not at exit
     except UsageError as error:
         print(f"asrpool {parsed.command}: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -44,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read the output (`| head`) has seen enough. What is still buffered must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    return status
 
 
 if __name__ == "__main__":
