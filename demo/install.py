@@ -59,9 +59,13 @@ def _helm(cluster: Cluster, names: ImageNames) -> None:
 
 
 def _apply(cluster: Cluster) -> None:
-    # A pool that an earlier, interrupted run left with streams or pods would spoil the figures: begin from none.
-    cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=120s")
-    cluster.kubectl("create", "namespace", NAMESPACE)
+    # A pool that an earlier, interrupted run left with streams or pods would spoil the figures: begin from none. The pool
+    # goes, not the namespace: Kubernetes looks at a namespace again only after half of its pods' grace period.
+    manifest = cluster.kubectl("create", "namespace", NAMESPACE, "--dry-run=client", "--output=yaml")
+    cluster.kubectl("apply", "-f", "-", input_text=manifest)
+    cluster.kubectl("--namespace", NAMESPACE, "delete", "asrpools", "--all", "--wait", "--timeout=60s")
+    pods = ("pods", f"--selector=asrpool.dev/pool={POOL}")
+    cluster.kubectl("--namespace", NAMESPACE, "wait", "--for=delete", *pods, "--timeout=120s")
     cluster.kubectl("--namespace", NAMESPACE, "apply", "-f", str(POOL_FILE))
     gateway = f"statefulset/{POOL}-gateway"
     # Waiting fails at once on an object that the operator has not made yet: wait for it to exist first.
