@@ -30,7 +30,7 @@ async def leader(kube: Kube, namespace: str) -> str:
 
 
 async def kill_operator(kube: Kube, namespace: str, pods: set[str]) -> None:
-    """SIGKILL, no goodbye."""
+    """Taken away with no grace period, as when a node is lost to the cluster."""
     await asyncio.gather(*(kube.delete("Pod", namespace, name, grace_seconds=0) for name in pods))
 
 
