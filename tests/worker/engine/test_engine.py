@@ -22,13 +22,22 @@ from asrpool_worker.engine.engine import LoadedModels, RecognitionEngine
 from asrpool_worker.engine.factory import EngineConfig, build_engine, run_on_silence
 from asrpool_worker.engine.handle import EngineStream
 from asrpool_worker.engine.messages import Ended, Event, Failed, Final, Mode, Partial, Samples, StreamOptions
-from asrpool_worker.engine.models import ModelSet, OfflineModel, OnlineModel, VadModel
+from asrpool_worker.engine.model_set import ModelSet
 from asrpool_worker.engine.onnx_backend import OnnxBackend
 from asrpool_worker.engine.options import Limits
-from asrpool_worker.engine.paraformer.dims import read_dims
+from asrpool_worker.engine.paraformer.dims import (
+    OFFLINE_GRAPH,
+    STREAMING_GRAPH,
+    offline_graph_sizes,
+    read_dims,
+    streaming_graph_sizes,
+)
+from asrpool_worker.engine.paraformer.offline_model import OfflineModel
+from asrpool_worker.engine.paraformer.online_model import OnlineModel
 from asrpool_worker.engine.scheduler import Stage
 from asrpool_worker.engine.stream_state import StreamState
 from asrpool_worker.engine.vad.dims import read_vad
+from asrpool_worker.engine.vad.model import VadModel
 from asrpool_worker.errors import ModelError, OptionError, ServerError, SettingsError
 from tests.worker.engine.conftest import babble
 from tests.worker.engine.listening import Listener
@@ -102,8 +111,8 @@ def running(
     online_dir, offline_dir = modeldir.read(online), modeldir.read(offline)
     online_dims, offline_dims = read_dims(online_dir, streaming=True), read_dims(offline_dir, streaming=False)
     gates = {
-        Stage.ONLINE: Gate(backend.online(online_dir, online_dims)),
-        Stage.OFFLINE: Gate(backend.offline(offline_dir, offline_dims)),
+        Stage.ONLINE: Gate(backend.load(online_dir, STREAMING_GRAPH, streaming_graph_sizes(online_dims))),
+        Stage.OFFLINE: Gate(backend.load(offline_dir, OFFLINE_GRAPH, offline_graph_sizes(offline_dims))),
         Stage.VAD: Gate(loud_is_speech),
     }
     vad_model = None

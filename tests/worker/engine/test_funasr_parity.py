@@ -18,14 +18,24 @@ from asrpool_worker.engine.audio import AudioQueue
 from asrpool_worker.engine.features import FilterBank, stack, stacked_count
 from asrpool_worker.engine.messages import Samples, StreamOptions
 from asrpool_worker.engine.modeldir import ModelDir
-from asrpool_worker.engine.models import ChunkRow, OfflineModel, OnlineModel, VadModel
 from asrpool_worker.engine.options import StepShape, check_options
-from asrpool_worker.engine.paraformer.dims import read_dims
+from asrpool_worker.engine.paraformer.dims import (
+    OFFLINE_GRAPH,
+    STREAMING_GRAPH,
+    offline_graph_sizes,
+    read_dims,
+    streaming_graph_sizes,
+)
+from asrpool_worker.engine.paraformer.offline_model import OfflineModel
+from asrpool_worker.engine.paraformer.online_model import ChunkRow, OnlineModel
 from asrpool_worker.engine.passes import OnlinePass
 from asrpool_worker.engine.text import join, spoken
 from asrpool_worker.engine.torch_backend import TorchBackend
+from asrpool_worker.engine.vad.dims import GRAPH as VAD_GRAPH
+from asrpool_worker.engine.vad.dims import graph_sizes as vad_graph_sizes
 from asrpool_worker.engine.vad.dims import read_vad
 from asrpool_worker.engine.vad.endpointer import Begin, Endpointer
+from asrpool_worker.engine.vad.model import VadModel
 from tests.worker.engine import model_dirs
 from tests.worker.engine.conftest import babble
 from tests.worker.engine.funasr_reference import auto_model
@@ -55,7 +65,7 @@ def offline_reference(random_offline: Path) -> Reference:
 
 def online_model(model: ModelDir) -> OnlineModel:
     dims = read_dims(model, streaming=True)
-    return OnlineModel(model, dims, BACKEND.online(model, dims), BACKEND.arrays)
+    return OnlineModel(model, dims, BACKEND.load(model, STREAMING_GRAPH, streaming_graph_sizes(dims)), BACKEND.arrays)
 
 
 def our_tokens(model: OnlineModel, shape: StepShape, samples: Samples) -> list[list[str]]:
@@ -199,7 +209,7 @@ def test_second_pass_is_funasrs_also_in_a_batch(offline_reference: Reference) ->
     """Utterances of different lengths in one padded batch get the tokens that FunASR gives each alone."""
     model = offline_reference.model
     dims = read_dims(model, streaming=False)
-    offline = OfflineModel(model, dims, BACKEND.offline(model, dims), BACKEND.arrays)
+    offline = OfflineModel(model, dims, BACKEND.load(model, OFFLINE_GRAPH, offline_graph_sizes(dims)), BACKEND.arrays)
     utterances = [babble(seconds, seed) for seed, seconds in enumerate((0.3, 1.0, 2.37, 5.0, 3.0))]
     frames = []
     for samples in utterances:
@@ -207,9 +217,9 @@ def test_second_pass_is_funasrs_also_in_a_batch(offline_reference: Reference) ->
         frames.append(
             stack(model.frontend, model.cmvn, banked, 0, stacked_count(model.frontend, len(banked), final=True))
         )
-    together = offline.run(frames)
+    together = offline.decode(frames)
     for utterance, result in zip(frames, together, strict=True):
-        (alone,) = offline.run([utterance])
+        (alone,) = offline.decode([utterance])
         np.testing.assert_allclose(result.alphas, alone.alphas, atol=1e-5)
     found = [
         "".join(model.tokens[number] for number in result.token_ids if number > 2).replace("<unk>", "")
@@ -232,7 +242,9 @@ def test_a_paraformer_with_a_timestamp_head_is_read_too(tmp_path: Path) -> None:
     samples = babble(4.0, seed=3)
     frames = FilterBank(model.frontend).push(samples)
     stacked = stack(model.frontend, model.cmvn, frames, 0, stacked_count(model.frontend, len(frames), final=True))
-    (found,) = OfflineModel(model, dims, BACKEND.offline(model, dims), BACKEND.arrays).run([stacked])
+    (found,) = OfflineModel(
+        model, dims, BACKEND.load(model, OFFLINE_GRAPH, offline_graph_sizes(dims)), BACKEND.arrays
+    ).decode([stacked])
     said = [model.tokens[number] for number in found.token_ids if number > 2]
     expected = auto_model(tmp_path).generate(input=samples)[0]["text"].split()
     assert [token for token in said if token != "<unk>"] == expected
@@ -243,7 +255,7 @@ def test_vad_network_is_funasrs(random_vad: Path) -> None:
     """Two streams in one batch, in chunks of different lengths, score as FunASR scores each of them."""
     model = modeldir.read(random_vad)
     dims, times = read_vad(model)
-    vad = VadModel(model, dims, times, BACKEND.vad(model, dims), BACKEND.arrays)
+    vad = VadModel(model, dims, times, BACKEND.load(model, VAD_GRAPH, vad_graph_sizes(dims)), BACKEND.arrays)
     encoder = auto_model(random_vad).model.encoder
     rng = np.random.default_rng(0)
     streams = [rng.normal(size=(length, dims.feature_size)).astype(np.float32) for length in (40, 33)]

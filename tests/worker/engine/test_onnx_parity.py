@@ -11,12 +11,22 @@ import pytest
 from asrpool_worker.engine import modeldir
 from asrpool_worker.engine.backend import Backend
 from asrpool_worker.engine.export import export_directory, main
-from asrpool_worker.engine.models import ChunkRow, OfflineModel, OnlineModel, VadModel
 from asrpool_worker.engine.onnx_backend import OnnxBackend
 from asrpool_worker.engine.options import StepShape
-from asrpool_worker.engine.paraformer.dims import read_dims
+from asrpool_worker.engine.paraformer.dims import (
+    OFFLINE_GRAPH,
+    STREAMING_GRAPH,
+    offline_graph_sizes,
+    read_dims,
+    streaming_graph_sizes,
+)
+from asrpool_worker.engine.paraformer.offline_model import OfflineModel
+from asrpool_worker.engine.paraformer.online_model import ChunkRow, OnlineModel
 from asrpool_worker.engine.torch_backend import TorchBackend
+from asrpool_worker.engine.vad.dims import GRAPH as VAD_GRAPH
+from asrpool_worker.engine.vad.dims import graph_sizes as vad_graph_sizes
 from asrpool_worker.engine.vad.dims import read_vad
+from asrpool_worker.engine.vad.model import VadModel
 from asrpool_worker.errors import ModelError
 from tests.worker.engine import model_dirs
 
@@ -33,7 +43,10 @@ SHAPES = [
 def online_models(directory: Path) -> list[OnlineModel]:
     model = modeldir.read(directory)
     dims = read_dims(model, streaming=True)
-    return [OnlineModel(model, dims, backend.online(model, dims), backend.arrays) for backend in BACKENDS]
+    return [
+        OnlineModel(model, dims, backend.load(model, STREAMING_GRAPH, streaming_graph_sizes(dims)), backend.arrays)
+        for backend in BACKENDS
+    ]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -69,7 +82,10 @@ def test_second_pass_agrees(random_offline: Path) -> None:
     rng = np.random.default_rng(1)
     utterances = [rng.normal(size=(length, dims.feature_size)).astype(np.float32) for length in (1, 2, 17, 100, 1000)]
     ours, theirs = (
-        OfflineModel(model, dims, backend.offline(model, dims), backend.arrays).run(utterances) for backend in BACKENDS
+        OfflineModel(model, dims, backend.load(model, OFFLINE_GRAPH, offline_graph_sizes(dims)), backend.arrays).decode(
+            utterances
+        )
+        for backend in BACKENDS
     )
     assert [result.token_ids for result in ours] == [result.token_ids for result in theirs]
     for left, right in zip(ours, theirs, strict=True):
@@ -89,7 +105,8 @@ def test_vad_agrees(random_vad: Path) -> None:
         for length in (1, 6, 200)
     ]
     ours, theirs = (
-        VadModel(model, dims, times, backend.vad(model, dims), backend.arrays).step(rows) for backend in BACKENDS
+        VadModel(model, dims, times, backend.load(model, VAD_GRAPH, vad_graph_sizes(dims)), backend.arrays).step(rows)
+        for backend in BACKENDS
     )
     for (silence, past), (other_silence, other_past) in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(silence, other_silence, atol=1e-5)
@@ -106,7 +123,9 @@ def test_half_precision_counts_the_same_tokens(random_online: Path, dtype: str) 
     chunks = [rng.normal(size=(shape.frames, dims.feature_size)).astype(np.float32) for _ in range(12)]
     counts = []
     for backend in (BACKENDS[0], TorchBackend("cpu", dtype, 1)):
-        online = OnlineModel(model, dims, backend.online(model, dims), backend.arrays)
+        online = OnlineModel(
+            model, dims, backend.load(model, STREAMING_GRAPH, streaming_graph_sizes(dims)), backend.arrays
+        )
         slot = online.acquire(shape)
         counts.append(sum(len(online.step([ChunkRow(slot, chunk, final=False)])[0]) for chunk in chunks))
         assert np.isfinite(backend.arrays.to_host(online._pools[shape]._state["cif_hidden"][slot.number])).all()
@@ -121,7 +140,7 @@ def test_a_graph_of_another_exporter_is_refused(random_online: Path, tmp_path: P
     onnx.save(graph, str(directory / "model.onnx"))
     model = modeldir.read(directory)
     with pytest.raises(ModelError, match=r"another exporter.*asrpool-worker export"):
-        BACKENDS[1].online(model, read_dims(model, streaming=True))
+        BACKENDS[1].load(model, STREAMING_GRAPH, streaming_graph_sizes(read_dims(model, streaming=True)))
 
 
 def test_a_graph_of_another_size_is_refused(random_online: Path, tmp_path: Path) -> None:
@@ -130,7 +149,7 @@ def test_a_graph_of_another_size_is_refused(random_online: Path, tmp_path: Path)
     (directory / "model.onnx").write_bytes((random_online / "model.onnx").read_bytes())
     model = modeldir.read(directory)
     with pytest.raises(ModelError, match=r"config.yaml says.*asrpool-worker export"):
-        BACKENDS[1].online(model, read_dims(model, streaming=True))
+        BACKENDS[1].load(model, STREAMING_GRAPH, streaming_graph_sizes(read_dims(model, streaming=True)))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a graph"], ids=["missing", "empty", "garbage"])
@@ -140,7 +159,7 @@ def test_a_broken_graph_is_named(tmp_path: Path, content: bytes | None) -> None:
         (directory / "model.onnx").write_bytes(content)
     model = modeldir.read(directory)
     with pytest.raises(ModelError, match=str(directory / "model.onnx")):
-        BACKENDS[1].offline(model, read_dims(model, streaming=False))
+        BACKENDS[1].load(model, OFFLINE_GRAPH, offline_graph_sizes(read_dims(model, streaming=False)))
 
 
 def test_export_keeps_the_older_graph_when_it_fails(random_offline: Path, tmp_path: Path) -> None:

@@ -19,12 +19,22 @@ from asrpool_worker.engine.backend import Backend
 from asrpool_worker.engine.engine import RecognitionEngine
 from asrpool_worker.engine.factory import EngineConfig, build_engine
 from asrpool_worker.engine.messages import Ended, Event, Final, Mode, Partial, Samples, StreamOptions
-from asrpool_worker.engine.models import ChunkRow, OfflineModel, OnlineModel, VadModel
 from asrpool_worker.engine.onnx_backend import OnnxBackend
 from asrpool_worker.engine.options import StepShape
-from asrpool_worker.engine.paraformer.dims import read_dims
+from asrpool_worker.engine.paraformer.dims import (
+    OFFLINE_GRAPH,
+    STREAMING_GRAPH,
+    offline_graph_sizes,
+    read_dims,
+    streaming_graph_sizes,
+)
+from asrpool_worker.engine.paraformer.offline_model import OfflineModel
+from asrpool_worker.engine.paraformer.online_model import ChunkRow, OnlineModel
 from asrpool_worker.engine.torch_backend import TorchBackend
+from asrpool_worker.engine.vad.dims import GRAPH as VAD_GRAPH
+from asrpool_worker.engine.vad.dims import graph_sizes as vad_graph_sizes
 from asrpool_worker.engine.vad.dims import read_vad
+from asrpool_worker.engine.vad.model import VadModel
 from tests.worker.engine.funasr_reference import auto_model
 from tests.worker.engine.listening import Listener
 from tinyasr import testset
@@ -97,13 +107,17 @@ def test_the_graphs_are_of_these_weights() -> None:
     vad_frames = rng.normal(size=(60, 400)).astype(np.float32)
     carried, alphas, silence = [], [], []
     for backend in backends:
-        online = OnlineModel(streaming, dims, backend.online(streaming, dims), backend.arrays)
+        online = OnlineModel(
+            streaming, dims, backend.load(streaming, STREAMING_GRAPH, streaming_graph_sizes(dims)), backend.arrays
+        )
         slot = online.acquire(StepShape(0, 60, 0, 0, 0))
         online.step([ChunkRow(slot, frames, final=False)])
         carried.append(backend.arrays.to_host(online._pools[slot.shape]._state["cif_hidden"][slot.number]))
-        second_pass = OfflineModel(whole, whole_dims, backend.offline(whole, whole_dims), backend.arrays)
-        alphas.append(second_pass.run([frames])[0].alphas)
-        scorer = VadModel(vad, vad_dims, times, backend.vad(vad, vad_dims), backend.arrays)
+        second_pass = OfflineModel(
+            whole, whole_dims, backend.load(whole, OFFLINE_GRAPH, offline_graph_sizes(whole_dims)), backend.arrays
+        )
+        alphas.append(second_pass.decode([frames])[0].alphas)
+        scorer = VadModel(vad, vad_dims, times, backend.load(vad, VAD_GRAPH, vad_graph_sizes(vad_dims)), backend.arrays)
         silence.append(scorer.step([(vad_frames, scorer.fresh_past())])[0][0])
     for ours, theirs in (carried, alphas, silence):
         np.testing.assert_allclose(

@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from asrpool_worker.engine.modeldir import ModelDir
-from asrpool_worker.engine.paraformer.dims import ParaformerDims
 from asrpool_worker.engine.slots import Arrays
-from asrpool_worker.engine.vad.dims import VadDims
 
 
 class RunGraph(Protocol):
@@ -29,11 +27,5 @@ class Backend(Protocol):
     def arrays(self) -> Arrays:
         """The arrays its graphs take and give."""
 
-    def online(self, model: ModelDir, dims: ParaformerDims) -> RunGraph:
-        """The streaming step of `model` (see paraformer.step)."""
-
-    def offline(self, model: ModelDir, dims: ParaformerDims) -> RunGraph:
-        """The second pass of `model` (see paraformer.offline)."""
-
-    def vad(self, model: ModelDir, dims: VadDims) -> RunGraph:
-        """The VAD step of `model` (see vad.network)."""
+    def load(self, model: ModelDir, name: str, sizes: Mapping[str, int]) -> RunGraph:
+        """The tensor function `name` of `model`; `sizes` are the last axes that its inputs must have."""

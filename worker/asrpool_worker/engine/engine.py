@@ -26,7 +26,7 @@ from asrpool_worker.engine.messages import (
     Sink,
     StreamOptions,
 )
-from asrpool_worker.engine.models import ModelSet
+from asrpool_worker.engine.model_set import ModelSet
 from asrpool_worker.engine.options import Limits, check_options
 from asrpool_worker.engine.scheduler import Stage, next_batch, oldest_ready
 from asrpool_worker.engine.steps import Result, StreamJob, run_step

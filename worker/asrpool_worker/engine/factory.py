@@ -15,12 +15,23 @@ from asrpool_worker.engine import modeldir
 from asrpool_worker.engine.backend import Backend
 from asrpool_worker.engine.engine import LoadedModels, RecognitionEngine
 from asrpool_worker.engine.messages import EngineObserver, StreamOptions
+from asrpool_worker.engine.model_set import ModelSet
 from asrpool_worker.engine.modeldir import ModelDir
-from asrpool_worker.engine.models import ChunkRow, ModelSet, OfflineModel, OnlineModel, VadModel
 from asrpool_worker.engine.options import Limits, check_options
-from asrpool_worker.engine.paraformer.dims import read_dims
+from asrpool_worker.engine.paraformer.dims import (
+    OFFLINE_GRAPH,
+    STREAMING_GRAPH,
+    offline_graph_sizes,
+    read_dims,
+    streaming_graph_sizes,
+)
+from asrpool_worker.engine.paraformer.offline_model import OfflineModel
+from asrpool_worker.engine.paraformer.online_model import ChunkRow, OnlineModel
+from asrpool_worker.engine.recogniser import OfflineRow, Recogniser
 from asrpool_worker.engine.scheduler import Stage
-from asrpool_worker.engine.vad.dims import read_vad
+from asrpool_worker.engine.vad.dims import GRAPH as VAD_GRAPH
+from asrpool_worker.engine.vad.dims import graph_sizes, read_vad
+from asrpool_worker.engine.vad.model import VadModel
 from asrpool_worker.errors import ModelError, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -115,15 +126,15 @@ def _load_online(config: EngineConfig, backend: Backend) -> OnlineModel | None:
         return None
     model = _directory(config, config.online)
     dims = read_dims(model, streaming=True)
-    return OnlineModel(model, dims, backend.online(model, dims), backend.arrays)
+    return OnlineModel(model, dims, backend.load(model, STREAMING_GRAPH, streaming_graph_sizes(dims)), backend.arrays)
 
 
-def _load_offline(config: EngineConfig, backend: Backend) -> OfflineModel | None:
+def _load_offline(config: EngineConfig, backend: Backend) -> Recogniser | None:
     if config.offline is None:
         return None
     model = _directory(config, config.offline)
     dims = read_dims(model, streaming=False)
-    return OfflineModel(model, dims, backend.offline(model, dims), backend.arrays)
+    return OfflineModel(model, dims, backend.load(model, OFFLINE_GRAPH, offline_graph_sizes(dims)), backend.arrays)
 
 
 def _load_vad(config: EngineConfig, backend: Backend) -> VadModel | None:
@@ -131,11 +142,11 @@ def _load_vad(config: EngineConfig, backend: Backend) -> VadModel | None:
         return None
     model = _directory(config, config.vad)
     dims, times = read_vad(model)
-    return VadModel(model, dims, times, backend.vad(model, dims), backend.arrays)
+    return VadModel(model, dims, times, backend.load(model, VAD_GRAPH, graph_sizes(dims)), backend.arrays)
 
 
 def _shared_frontend(
-    online: OnlineModel | None, offline: OfflineModel | None, vad: VadModel | None
+    online: OnlineModel | None, offline: Recogniser | None, vad: VadModel | None
 ) -> modeldir.FrontendConfig:
     """The filter bank that all models read; a stream is framed once for all of them."""
     models = [model.model for model in (online, offline, vad) if model is not None]
@@ -164,7 +175,9 @@ def run_on_silence(models: ModelSet) -> None:
         finally:
             models.online.release(slot)
     if models.offline is not None:
-        models.offline.run([np.zeros((WARM_UP_FRAMES, models.offline.dims.feature_size), np.float32)])
+        models.offline.run(
+            [OfflineRow(np.zeros((WARM_UP_FRAMES, models.offline.model.frontend.feature_size), np.float32))]
+        )
     if models.vad is not None:
         models.vad.step(
             [(np.zeros((WARM_UP_FRAMES, models.vad.dims.feature_size), np.float32), models.vad.fresh_past())]

@@ -10,8 +10,6 @@ import numpy.typing as npt
 import onnxruntime
 
 from asrpool_worker.engine.modeldir import ModelDir
-from asrpool_worker.engine.paraformer.dims import ParaformerDims
-from asrpool_worker.engine.vad.dims import VadDims
 from asrpool_worker.errors import ModelError, SettingsError
 
 GRAPH_PROPERTY = "asrpool.graph"
@@ -73,21 +71,8 @@ class OnnxBackend:
         """Those of numpy."""
         return self._arrays
 
-    def online(self, model: ModelDir, dims: ParaformerDims) -> OnnxGraph:
-        """The streaming step."""
-        sizes = {"frames": dims.feature_size, "keys": 2 * dims.size, "tokens_past": dims.size}
-        return self._load(model, "online", sizes)
-
-    def offline(self, model: ModelDir, dims: ParaformerDims) -> OnnxGraph:
-        """The second pass."""
-        return self._load(model, "offline", {"frames": dims.feature_size})
-
-    def vad(self, model: ModelDir, dims: VadDims) -> OnnxGraph:
-        """The VAD network."""
-        return self._load(model, "vad", {"frames": dims.feature_size, "past": dims.projection})
-
-    def _load(self, model: ModelDir, graph: str, sizes: Mapping[str, int]) -> OnnxGraph:
-        """Load model.onnx, which must be `graph` with inputs whose last axes are `sizes`."""
+    def load(self, model: ModelDir, name: str, sizes: Mapping[str, int]) -> OnnxGraph:
+        """The exported graph of `model`, which must be `name` with inputs whose last axes are `sizes`."""
         path = model.onnx_path
         export = f"run `asrpool-worker export {model.path}` where torch is installed"
         if not path.is_file():
@@ -97,11 +82,11 @@ class OnnxBackend:
         except Exception as error:  # onnxruntime's errors share no base class but Exception
             raise ModelError(f"{path}: cannot be loaded ({error}); {export}") from error
         found = session.get_modelmeta().custom_metadata_map.get(GRAPH_PROPERTY)
-        if found != f"{graph} {GRAPH_VERSION}":
+        if found != f"{name} {GRAPH_VERSION}":
             raise ModelError(
-                f"{path}: holds {found or 'a graph of another exporter'}, needed is {graph} {GRAPH_VERSION}; {export}"
+                f"{path}: holds {found or 'a graph of another exporter'}, needed is {name} {GRAPH_VERSION}; {export}"
             )
         found_sizes = {entry.name: entry.shape[-1] for entry in session.get_inputs() if entry.name in sizes}
-        if found_sizes != sizes:
+        if found_sizes != dict(sizes):
             raise ModelError(f"{path}: its inputs are {found_sizes}, config.yaml says {dict(sizes)}; {export}")
         return OnnxGraph(session)

@@ -6,7 +6,6 @@ numbers are filter-bank frames (10 ms) from the start of the stream, "stacked" o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,11 +14,12 @@ from asrpool_worker.engine.audio import AudioQueue, FrameBuffer
 from asrpool_worker.engine.features import first_frame_of, frames_needed, stack, stacked_count
 from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Final
 from asrpool_worker.engine.modeldir import FloatArray, ModelDir
-from asrpool_worker.engine.models import Recognised, Slot, VadModel, place
 from asrpool_worker.engine.paraformer.dims import ParaformerDims
-from asrpool_worker.engine.paraformer.timestamps import token_times_ms
-from asrpool_worker.engine.text import CONTROL_TOKENS, join
+from asrpool_worker.engine.paraformer.online_model import Slot, place
+from asrpool_worker.engine.recogniser import Recognised
+from asrpool_worker.engine.text import join
 from asrpool_worker.engine.vad.endpointer import Boundary, Endpointer
+from asrpool_worker.engine.vad.model import VadModel
 
 FRAME_MS = 10
 STACKED_SAMPLES = SAMPLE_RATE_HZ * 60 // 1000
@@ -178,20 +178,17 @@ def utterance_frames(model: ModelDir, frames: FrameBuffer, begin: int, end: int)
     return stack(model.frontend, model.cmvn, view, 0, stacked_count(model.frontend, len(view), final=True))
 
 
-def final_of(utterance: Utterance, recognised: Recognised, names: Sequence[str], now: float) -> Final | None:
+def final_of(utterance: Utterance, recognised: Recognised, now: float) -> Final | None:
     """What to tell of an utterance; nothing when it says nothing and no partial has to be taken back."""
-    said = [names[number] for number in recognised.token_ids]
-    times = token_times_ms(recognised.alphas, len(said), utterance.begin * FRAME_MS)
-    kept = [(name, time) for name, time in zip(said, times, strict=True) if name not in CONTROL_TOKENS]
-    if not kept and not utterance.had_partial:
+    text = join(recognised.tokens) if recognised.text is None else recognised.text
+    if not text and not utterance.had_partial:
         return None
-    tokens = tuple(name for name, _ in kept)
-    latency = max(0.0, now - utterance.ready_seconds)
+    begin_ms = utterance.begin * FRAME_MS
     return Final(
-        text=join(tokens),
-        begin_ms=utterance.begin * FRAME_MS,
+        text=text,
+        begin_ms=begin_ms,
         end_ms=utterance.end * FRAME_MS,
-        latency_seconds=latency,
-        tokens=tokens,
-        timestamps_ms=tuple(time for _, time in kept),
+        latency_seconds=max(0.0, now - utterance.ready_seconds),
+        tokens=recognised.tokens,
+        timestamps_ms=tuple((begin_ms + begin, begin_ms + end) for begin, end in recognised.times_ms),
     )

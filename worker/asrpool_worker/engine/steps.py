@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from asrpool_worker.engine.messages import Event
-from asrpool_worker.engine.models import ModelSet
+from asrpool_worker.engine.model_set import ModelSet
 from asrpool_worker.engine.scheduler import Job, Stage
 from asrpool_worker.engine.stream_state import StreamState
 

@@ -15,10 +15,12 @@ import numpy as np
 
 from asrpool_worker.engine.audio import AudioQueue
 from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Ended, Event, Failed, Mode, Partial, Samples, Sink
+from asrpool_worker.engine.model_set import ModelSet, offered
 from asrpool_worker.engine.modeldir import FloatArray
-from asrpool_worker.engine.models import ChunkRow, ModelSet, Recognised, offered
 from asrpool_worker.engine.options import Limits, StepShape
+from asrpool_worker.engine.paraformer.online_model import ChunkRow
 from asrpool_worker.engine.passes import FRAME_MS, OnlinePass, Utterance, VadPass, final_of, utterance_frames
+from asrpool_worker.engine.recogniser import OfflineRow, Recognised
 from asrpool_worker.engine.scheduler import Job, Stage
 from asrpool_worker.engine.text import join, spoken
 from asrpool_worker.engine.vad.endpointer import Begin, Boundary
@@ -139,9 +141,9 @@ class StreamState:
         self._next_overlap = None
         return ChunkRow(online.slot, offered(online.last_chunk(self.audio)), final=True)
 
-    def offline_row(self) -> FloatArray:
+    def offline_row(self) -> OfflineRow:
         """The row of its second pass."""
-        return self._utterances[0].frames
+        return OfflineRow(self._utterances[0].frames)
 
     # What the models say.
 
@@ -174,7 +176,7 @@ class StreamState:
     def on_offline(self, recognised: Recognised, now: float) -> list[Event]:
         """The second pass read the utterance of `offline_row`."""
         self._done_seconds = now
-        final = final_of(self._utterances.popleft(), recognised, self.models.needed_offline.model.tokens, now)
+        final = final_of(self._utterances.popleft(), recognised, now)
         return [] if final is None else [final]
 
     def release(self) -> None:

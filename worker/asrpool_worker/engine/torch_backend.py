@@ -9,13 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from asrpool_worker.engine import functions
 from asrpool_worker.engine.modeldir import ModelDir
-from asrpool_worker.engine.paraformer import offline, step
-from asrpool_worker.engine.paraformer.dims import ParaformerDims
-from asrpool_worker.engine.vad import network
-from asrpool_worker.engine.vad.dims import VadDims
-from asrpool_worker.engine.weights import load_weights
-from asrpool_worker.errors import SettingsError
+from asrpool_worker.errors import ModelError, SettingsError
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -77,23 +73,9 @@ class TorchBackend:
         """Tensors of this device and type."""
         return self._arrays
 
-    def online(self, model: ModelDir, dims: ParaformerDims) -> TorchGraph:
-        """The streaming step."""
-        module = step.StreamingStep(dims)
-        load_weights(module.model, model.weights_path)
-        return self._graph(module, step.INPUTS)
-
-    def offline(self, model: ModelDir, dims: ParaformerDims) -> TorchGraph:
-        """The second pass."""
-        module = offline.OfflinePass(dims)
-        load_weights(module.model, model.weights_path)
-        return self._graph(module, offline.INPUTS)
-
-    def vad(self, model: ModelDir, dims: VadDims) -> TorchGraph:
-        """The VAD network."""
-        module = network.VadStep(dims)
-        load_weights(module, model.weights_path)
-        return self._graph(module, network.INPUTS)
-
-    def _graph(self, module: nn.Module, inputs: tuple[str, ...]) -> TorchGraph:
-        return TorchGraph(module.to(self._device, self._dtype).eval(), inputs)
+    def load(self, model: ModelDir, name: str, sizes: Mapping[str, int]) -> TorchGraph:
+        """The tensor function of `model`; its name and sizes follow from the same config.yaml that asked for them."""
+        function = functions.build(model)
+        if function.name != name:
+            raise ModelError(f"{model.path}: is a model for {function.name}, needed is {name} {dict(sizes)}")
+        return TorchGraph(function.module.to(self._device, self._dtype).eval(), function.inputs)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asrpool_worker.engine.modeldir import ModelDir
 from asrpool_worker.errors import ModelError
+
+STREAMING_GRAPH, OFFLINE_GRAPH = "online", "offline"
+"""What the exported graphs are called in their metadata."""
 
 ONLINE_CLASSES = frozenset({"ParaformerStreaming"})
 OFFLINE_CLASSES = frozenset({"Paraformer", "BiCifParaformer", "SeacoParaformer"})
@@ -53,6 +57,16 @@ class ParaformerDims:
     def fsmn_frames(self) -> int:
         """Past tokens that a causal decoder block remembers."""
         return self.decoder_kernel - 1
+
+
+def streaming_graph_sizes(dims: ParaformerDims) -> Mapping[str, int]:
+    """The last axes of the streaming graph's inputs."""
+    return {"frames": dims.feature_size, "keys": 2 * dims.size, "tokens_past": dims.size}
+
+
+def offline_graph_sizes(dims: ParaformerDims) -> Mapping[str, int]:
+    """The last axes of the offline graph's inputs."""
+    return {"frames": dims.feature_size}
 
 
 def read_dims(model: ModelDir, streaming: bool) -> ParaformerDims:

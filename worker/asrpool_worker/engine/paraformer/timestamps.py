@@ -14,8 +14,8 @@ FRAME_MS = 60
 BEGIN_SHARE, END_SHARE = 0.1, 0.9
 
 
-def token_times_ms(alphas: FloatArray, tokens: int, offset_ms: int) -> tuple[tuple[int, int], ...]:
-    """(begin, end) of each of `tokens` tokens, in ms from the stream's start; `alphas` ends with the tail's weight.
+def token_times_ms(alphas: FloatArray, tokens: int) -> tuple[tuple[int, int], ...]:
+    """(begin, end) of each of `tokens` tokens, in ms from the utterance's start; `alphas` ends with the tail's weight.
 
     Times never run backwards and never past the utterance.
     """
@@ -26,7 +26,4 @@ def token_times_ms(alphas: FloatArray, tokens: int, offset_ms: int) -> tuple[tup
     rising = np.concatenate([np.diff(sums) > 0, [True]])
     begins = np.interp(numbers + BEGIN_SHARE, sums[rising], edges[rising])
     ends = np.interp(numbers + END_SHARE, sums[rising], edges[rising])
-    return tuple(
-        (offset_ms + int(min(begin, last_ms)), offset_ms + int(min(end, last_ms)))
-        for begin, end in zip(begins, ends, strict=True)
-    )
+    return tuple((int(min(begin, last_ms)), int(min(end, last_ms))) for begin, end in zip(begins, ends, strict=True))

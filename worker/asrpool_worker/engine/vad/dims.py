@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asrpool_worker.engine.modeldir import ModelDir
 from asrpool_worker.engine.vad.endpointer import EndpointTimes
 from asrpool_worker.errors import ModelError
+
+GRAPH = "vad"
+"""What the exported graph is called in its metadata."""
 
 IGNORED_DECIBELS = -100.0
 """FunASR's default loudness limits: below anything 16-bit audio can hold, so they decide nothing."""
@@ -31,6 +35,11 @@ class VadDims:
     def past_frames(self) -> int:
         """Frames of the past that a block's convolution reads."""
         return (self.order - 1) * self.stride
+
+
+def graph_sizes(dims: VadDims) -> Mapping[str, int]:
+    """The last axes of the graph's inputs."""
+    return {"frames": dims.feature_size, "past": dims.projection}
 
 
 def read_vad(model: ModelDir) -> tuple[VadDims, EndpointTimes]:

@@ -1,0 +1,46 @@
+"""Streaming Paraformer as a tensor function."""
+
+from __future__ import annotations
+
+import torch
+
+from asrpool_worker.engine.modeldir import ModelDir
+from asrpool_worker.engine.paraformer.dims import STREAMING_GRAPH, read_dims
+from asrpool_worker.engine.paraformer.step import INPUTS, OUTPUTS, StreamingStep
+from asrpool_worker.engine.tensor_function import TensorFunction
+from asrpool_worker.engine.weights import load_weights
+
+
+def build(model: ModelDir) -> TensorFunction:
+    """The step of `model` over one chunk of many sessions. Raises `ModelError`."""
+    dims = read_dims(model, streaming=True)
+    module = StreamingStep(dims)
+    load_weights(module.model, model.weights_path)
+    rows, frames, keys, memory = 2, 6, 5, 4
+    generator = torch.Generator().manual_seed(0)
+    example = (
+        torch.randn(rows, frames, dims.feature_size, generator=generator),
+        torch.ones(rows, frames),
+        torch.ones(rows, frames),
+        torch.full((rows,), dims.cif_tail),
+        torch.randn(rows, dims.encoder_blocks, keys, 2 * dims.size, generator=generator),
+        torch.ones(rows, keys),
+        torch.randn(rows, dims.size, generator=generator),
+        torch.full((rows,), 0.5),
+        torch.randn(rows, dims.decoder_blocks, dims.fsmn_frames, dims.size, generator=generator),
+        torch.randn(rows, memory, dims.size, generator=generator),
+        torch.ones(rows, memory),
+    )
+    lengths = {
+        "frames": "frames",
+        "frame_mask": "frames",
+        "alpha_mask": "frames",
+        "key_mask": "keys",
+        "memory_past_mask": "memory",
+    }
+    axes = {name: {0: "rows"} for name in (*INPUTS, *OUTPUTS)}
+    for name, axis in {**lengths, "memory_past": "memory", "new_memory_past": "memory", "token_ids": "tokens"}.items():
+        axes[name][1] = axis
+    axes["keys"][2] = "keys"
+    axes["new_keys"][2] = "frames"
+    return TensorFunction(STREAMING_GRAPH, module, INPUTS, OUTPUTS, axes, example)
