@@ -24,7 +24,7 @@ demo: $(VENV) ## bring a cluster up, install the chart, stream real speech throu
 	$(PY) -m demo
 
 test: $(VENV) ## all tests: unit, HAProxy, worker protocol, models, real cluster
-	@$(PY) -m devcluster packages
+	@$(PY) -m devcluster prepare
 	$(PY) -m pytest
 
 check: $(VENV) ## ruff, mypy strict, import contracts, helm lint, CRD and chart in step

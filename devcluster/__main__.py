@@ -18,7 +18,7 @@ from devcluster.clusters import EmbeddedCluster
 from devcluster.errors import DevclusterError
 from devcluster.images import DEMO_IMAGES, IMAGES
 from devcluster.node_process import NodeProcess
-from devcluster.packages import TEST_PACKAGES, ensure_packages
+from devcluster.packages import CLUSTER_PACKAGES, TEST_PACKAGES, ensure_packages
 from devcluster.settings import DEFAULT_NETWORK, DEFAULT_STATE, Settings
 from devcluster.target import Cluster, find_cluster
 
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     built = commands.add_parser("images", help="build the project's images, and load them where the cluster is up")
     built.add_argument("image", nargs="*", help=f"some of {', '.join(IMAGES)} (default: {' '.join(DEMO_IMAGES)})")
     built.add_argument("--json", action="store_true", help="print name → reference")
+    commands.add_parser("prepare", help="install, build and fetch all that the tests need and that takes minutes")
     commands.add_parser("packages", help="install the Debian packages that tests and models need")
     for name, text in (("stop", "take one component down"), ("start", "start a stopped component")):
         commands.add_parser(name, help=text).add_argument("component")
@@ -133,12 +134,23 @@ def _images(cluster: Cluster, names: Sequence[str], as_json: bool) -> None:
             _say(f"{name:<12} {reference}")
 
 
+def _prepare(cluster: Cluster) -> None:
+    """What takes minutes on a new machine is made before any test's own time runs, and is seen being made."""
+    ensure_packages(TEST_PACKAGES, _say)
+    if isinstance(cluster, EmbeddedCluster):
+        ensure_packages(CLUSTER_PACKAGES, _say)
+        ensure_binaries(_say)
+    build_images(DEMO_IMAGES, choose_builder(_say), _say)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Do what one command line says; the exit code."""
     settings = settings_from(arguments)
     match arguments.command:
         case "packages":
             ensure_packages(TEST_PACKAGES, _say)
+        case "prepare":
+            _prepare(_cluster(arguments, settings))
         case "up":
             began = time.monotonic()
             cluster = _cluster(arguments, settings)

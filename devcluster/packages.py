@@ -25,6 +25,7 @@ CLUSTER_PACKAGES = {
 }
 IMAGE_PACKAGES = {
     "buildah": "/usr/bin/buildah",
+    "netavark": "/usr/lib/podman/netavark",  # buildah only recommends it, and builds nothing without it
     "mmdebstrap": "/usr/bin/mmdebstrap",
     "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
 }

@@ -227,7 +227,8 @@ async def test_the_only_worker_drains_as_a_newcomer_comes(gateway: Started) -> N
     waiting = asyncio.create_task(gate.ask())
     await asyncio.sleep(1)
     await gate.add_worker(2)
-    assert (await waiting).pod == "worker-2"
+    answer = await waiting
+    assert (answer.status, answer.pod) == (101, "worker-2"), answer
 
 
 async def test_a_client_cannot_say_how_it_was_placed(gateway: Started) -> None:

@@ -59,9 +59,7 @@ class FakeStream:
     def _feed(self, samples: Samples, arrived: float) -> None:
         self.engine.arrivals.append(arrived)
         if len(samples) and bool(np.all(samples == LOUDEST)):
-            self.sink(Failed("the audio gives no numbers (NaN)", "client"))
-            self.closed = True
-            self.engine.forget(self)
+            self._end_with(Failed("the audio gives no numbers (NaN)", "client"))
             return
         self.samples += len(samples)
         self.heard_sound = self.heard_sound or bool(np.any(samples))
@@ -77,9 +75,13 @@ class FakeStream:
             tokens = tuple("一" * self.said)
             stamps = tuple((600 * index, 600 * (index + 1)) for index in range(self.said))
             self.sink(Final("一" * self.said, 0, end_ms, 0.2, tokens, stamps))
-        self.sink(Ended())
+        self._end_with(Ended())
+
+    def _end_with(self, event: Ended | Failed) -> None:
+        """It is over before anybody hears so: whoever hears it may look at once."""
         self.closed = True
         self.engine.forget(self)
+        self.sink(event)
 
 
 class FakeEngine:
