@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import sys
 import types
 from pathlib import Path
@@ -169,3 +170,55 @@ class TestResolve:
         monkeypatch.setattr(builtins, "__import__", refuse)
         with pytest.raises(ModelError, match="modelscope is not installed"):
             modeldir.resolve("fsmn-vad")
+
+
+class TestSentencepiece:
+    """A tokenizer that is a sentencepiece model: found where FunASR finds it, and then tokens.json may be missing."""
+
+    @pytest.fixture
+    def spelled(self, directory: Path) -> Path:
+        config = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+        config |= {"tokenizer": "SentencepiecesTokenizer", "tokenizer_conf": {"bpemodel": "from_config.model"}}
+        (directory / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        (directory / "tokens.json").unlink()
+        return directory
+
+    def name_in_configuration(self, directory: Path, name: object) -> None:
+        files = {"file_path_metas": {"tokenizer_conf": {"bpemodel": name}}}
+        (directory / "configuration.json").write_text(json.dumps(files), encoding="utf-8")
+
+    def test_what_a_hub_names_comes_first(self, spelled: Path) -> None:
+        for name in ("from_hub.model", "bpe.model", "from_config.model"):
+            (spelled / name).touch()
+        self.name_in_configuration(spelled, "from_hub.model")
+        assert modeldir.read(spelled).sentencepiece_path == spelled / "from_hub.model"
+        (spelled / "configuration.json").unlink()
+        assert modeldir.read(spelled).sentencepiece_path == spelled / "bpe.model"
+        (spelled / "bpe.model").unlink()
+        assert modeldir.read(spelled).sentencepiece_path == spelled / "from_config.model"
+
+    @pytest.mark.parametrize("name", ["absent.model", None, 7, ["bpe.model"]], ids=str)
+    def test_a_name_without_a_file_is_passed_over(self, spelled: Path, name: object) -> None:
+        self.name_in_configuration(spelled, name)
+        (spelled / "bpe.model").touch()
+        assert modeldir.read(spelled).sentencepiece_path == spelled / "bpe.model"
+
+    @pytest.mark.parametrize("content", ["[", "[]", "{}", '{"file_path_metas": []}'])
+    def test_another_kind_of_configuration_json_is_passed_over(self, spelled: Path, content: str) -> None:
+        (spelled / "configuration.json").write_text(content, encoding="utf-8")
+        (spelled / "bpe.model").touch()
+        model = modeldir.read(spelled)
+        assert (model.sentencepiece_path, model.tokens) == (spelled / "bpe.model", ())
+
+    def test_without_either_tokens_json_is_asked_for(self, spelled: Path) -> None:
+        with pytest.raises(ModelError, match=r"tokens\.json: missing"):
+            modeldir.read(spelled)
+
+    def test_tokens_json_is_read_where_it_is(self, spelled: Path) -> None:
+        (spelled / "bpe.model").touch()
+        (spelled / "tokens.json").write_text('["a"]', encoding="utf-8")
+        assert modeldir.read(spelled).tokens == ("a",)
+
+    def test_other_tokenizers_have_none(self, directory: Path) -> None:
+        (directory / "bpe.model").touch()
+        assert modeldir.read(directory).sentencepiece_path is None

@@ -1,9 +1,9 @@
 """What a FunASR model directory says, read without FunASR and without torch.
 
-A directory holds `config.yaml` (FunASR's own keys), `tokens.json`, `am.mvn`, the weights `model.pt` and, after
-`asrpool-worker export`, the graph `model.onnx`. This module turns the first three into typed values once at start, and
-answers every defect with a `ModelError` that names the file and what to do. `resolve` turns what a user writes (a
-path, or a name on a model hub) into such a directory.
+A directory holds `config.yaml` (FunASR's own keys), `tokens.json` or a sentencepiece model, `am.mvn`, the weights
+`model.pt` and, after `asrpool-worker export`, the graph `model.onnx`. This module turns what comes before the weights
+into typed values once at start, and answers every defect with a `ModelError` that names the file and what to do.
+`resolve` turns what a user writes (a path, or a name on a model hub) into such a directory.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import yaml
 from asrpool_worker.errors import ModelError
 
 FloatArray = npt.NDArray[np.float32]
+NO_CMVN: FloatArray = np.zeros((2, 0), dtype=np.float32)
+"""Of a model that reads no audio: it has no front end, and so no statistics."""
 
 HUB_ALIASES: dict[str, dict[str, str]] = {
     "modelscope": {
@@ -29,6 +31,9 @@ HUB_ALIASES: dict[str, dict[str, str]] = {
         "paraformer-en": "iic/speech_paraformer-large-vad-punc_asr_nat-en-16k-common-vocab10020",
         "paraformer-zh-streaming": "iic/speech_paraformer-large_asr_nat-zh-cn-16k-common-vocab8404-online",
         "fsmn-vad": "iic/speech_fsmn_vad_zh-cn-16k-common-pytorch",
+        "ct-punc": "iic/punc_ct-transformer_cn-en-common-vocab471067-large",
+        "ct-punc-c": "iic/punc_ct-transformer_zh-cn-common-vocab272727-pytorch",
+        "SenseVoiceSmall": "iic/SenseVoiceSmall",
     },
     "huggingface": {
         "paraformer": "funasr/paraformer-zh",
@@ -36,6 +41,8 @@ HUB_ALIASES: dict[str, dict[str, str]] = {
         "paraformer-en": "funasr/paraformer-en",
         "paraformer-zh-streaming": "funasr/paraformer-zh-streaming",
         "fsmn-vad": "funasr/fsmn-vad",
+        "ct-punc": "funasr/ct-punc",
+        "SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
     },
 }
 """The short names that FunASR's users know, by hub."""
@@ -68,6 +75,8 @@ class ModelDir:
     frontend: FrontendConfig
     cmvn: FloatArray
     tokens: tuple[str, ...] = field(default=())
+    sentencepiece_path: Path | None = None
+    """The sentencepiece model, in directories whose tokenizer is one; those may do without tokens.json."""
 
     @property
     def weights_path(self) -> Path:
@@ -144,13 +153,17 @@ def read(path: Path) -> ModelDir:
     if not isinstance(model_class, str):
         raise ModelError(f"{path}/config.yaml: key 'model' (the FunASR class) is missing")
     frontend = _frontend(path, config)
+    sentencepiece_path = _sentencepiece_path(path, config)
+    tokens_path = path / "tokens.json"
+    has_tokens = "tokenizer" in config and (sentencepiece_path is None or tokens_path.is_file())
     return ModelDir(
         path=path,
         model_class=model_class,
         config=config,
         frontend=frontend,
-        cmvn=_read_cmvn(path / "am.mvn", frontend.feature_size),
-        tokens=_read_tokens(path / "tokens.json") if "tokenizer" in config else (),
+        cmvn=_read_cmvn(path / "am.mvn", frontend.feature_size) if "frontend" in config else NO_CMVN,
+        tokens=_read_tokens(tokens_path) if has_tokens else (),
+        sentencepiece_path=sentencepiece_path,
     )
 
 
@@ -185,6 +198,21 @@ def _frontend(path: Path, config: dict[str, Any]) -> FrontendConfig:
     if min(frontend.mel_bins, frontend.lfr_m, frontend.lfr_n, frontend.frame_shift_samples) < 1:
         raise ModelError(f"{path}/config.yaml: frontend_conf has a value below 1")
     return frontend
+
+
+def _sentencepiece_path(path: Path, config: dict[str, Any]) -> Path | None:
+    """The directory's sentencepiece model, looked for as FunASR does: what configuration.json names, bpe.model, what config.yaml names."""
+    if config.get("tokenizer") != "SentencepiecesTokenizer":
+        return None
+    try:
+        named = json.loads((path / "configuration.json").read_text(encoding="utf-8"))["file_path_metas"]
+        names = [named["tokenizer_conf"]["bpemodel"]]
+    except (OSError, ValueError, KeyError, TypeError):  # a hub's file; directories without it are common
+        names = []
+    conf = config.get("tokenizer_conf")
+    names += ["bpe.model", conf.get("bpemodel") if isinstance(conf, dict) else None]
+    found = (path / name for name in names if isinstance(name, str) and name)
+    return next((file for file in found if file.is_file()), None)
 
 
 def _read_tokens(path: Path) -> tuple[str, ...]:

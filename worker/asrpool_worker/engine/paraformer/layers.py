@@ -7,6 +7,8 @@ Method: Gao et al., "Paraformer" (2022), arXiv:2206.08317; SANM blocks after Gao
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,6 +18,30 @@ from asrpool_worker.engine.paraformer.dims import ParaformerDims
 LAYER_NORM_EPSILON = 1e-12
 MASKED_SCORE = -1e4
 """Far below any score, and still finite in fp16."""
+
+
+class EncoderSizes(Protocol):
+    """What the encoder's blocks need to know of a model; other families of SANM encoders have it too."""
+
+    @property
+    def size(self) -> int:
+        """Width of the model."""
+
+    @property
+    def encoder_heads(self) -> int:
+        """Attention heads."""
+
+    @property
+    def encoder_units(self) -> int:
+        """Width inside the feed-forward block."""
+
+    @property
+    def encoder_kernel(self) -> int:
+        """Frames that the memory block's convolution spans."""
+
+    @property
+    def encoder_shift(self) -> int:
+        """How many of those frames are moved from the future to the past."""
 
 
 def key_bias(mask: Tensor) -> Tensor:
@@ -37,7 +63,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, heads: int) 
 class SelfAttention(nn.Module):
     """Self-attention with a memory block (a depth-wise convolution over the values)."""
 
-    def __init__(self, dims: ParaformerDims, input_size: int) -> None:
+    def __init__(self, dims: EncoderSizes, input_size: int) -> None:
         super().__init__()
         self.heads = dims.encoder_heads
         self.size = dims.size
@@ -61,7 +87,7 @@ class SelfAttention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers around a ReLU."""
 
-    def __init__(self, dims: ParaformerDims) -> None:
+    def __init__(self, dims: EncoderSizes) -> None:
         super().__init__()
         self.w_1 = nn.Linear(dims.size, dims.encoder_units)
         self.w_2 = nn.Linear(dims.encoder_units, dims.size)
@@ -75,13 +101,13 @@ class FeedForward(nn.Module):
 class EncoderLayer(nn.Module):
     """One encoder block; the first one changes the width and so has no residual around its attention."""
 
-    def __init__(self, dims: ParaformerDims, input_size: int) -> None:
+    def __init__(self, dims: EncoderSizes, input_size: int, epsilon: float = LAYER_NORM_EPSILON) -> None:
         super().__init__()
         self.residual = input_size == dims.size
         self.self_attn = SelfAttention(dims, input_size)
         self.feed_forward = FeedForward(dims)
-        self.norm1 = nn.LayerNorm(input_size, eps=LAYER_NORM_EPSILON)
-        self.norm2 = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
+        self.norm1 = nn.LayerNorm(input_size, eps=epsilon)
+        self.norm2 = nn.LayerNorm(dims.size, eps=epsilon)
 
     def forward(self, x: Tensor, frame_mask: Tensor, bias: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """See `SelfAttention.forward`."""
