@@ -7,7 +7,7 @@ VENV := .venv/.installed
 CODE := operator worker cli devcluster models demo bench tests
 EXTRAS := operator,worker,torch,cli,dev
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench images up down models crd golden lock clean fmt
+.PHONY: help demo test check bench bench-streams images up down models crd golden lock clean fmt
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -49,6 +49,10 @@ golden: $(VENV) ## write the golden files of the rendered objects anew (read the
 
 bench: $(VENV) ## timings, as ratios against a named baseline
 	$(PY) -m bench
+
+bench-streams: $(VENV) ## live streams per worker against FunASR's server and sherpa-onnx (over an hour; the machine idle; ARGS="--help")
+	@$(UV) pip install --quiet --python $(PY) -c constraints.txt -e '.[$(EXTRAS),bench]'
+	$(PY) -m bench.streams --plot out/streams.png $(ARGS)
 
 images: $(VENV) ## build the images from the project's Dockerfiles
 	$(PY) -m devcluster images
