@@ -25,7 +25,7 @@ from bench.streams.configs import SHAPES, Size, paraformer_config, punc_config, 
 PROJECT = Path(__file__).resolve().parents[2]
 CACHE = Path.home() / ".cache" / "asrpool" / "bench"
 ENGINE_SOURCES = PROJECT / "worker" / "asrpool_worker" / "engine"
-RECIPE = (Path(__file__), Path(__file__).with_name("weights.py"))
+WEIGHTS_RECIPE = Path(__file__).with_name("weights.py")
 CMVN_SHIFT, CMVN_SCALE = -9.0, 0.25
 """The mean of the log filter bank is about 6.6 in the bench speech's pauses, and from 11 to 17 where someone speaks."""
 
@@ -99,15 +99,17 @@ def hash_of_files(paths: Sequence[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def tokens(count: int) -> list[str]:
+def write_tokens(path: Path, count: int) -> None:
     """`count` tokens in FunASR's order: control tokens, single Chinese characters, then made-up words, <unk> last."""
     characters = [chr(0x4E00 + number) for number in range(min(count - 4, 0x5000))]
     words = [f"w{number}" for number in range(count - 4 - len(characters))]
-    return ["<blank>", "<s>", "</s>", *characters, *words, "<unk>"]
+    tokens = ["<blank>", "<s>", "</s>", *characters, *words, "<unk>"]
+    path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
 
 
 def _directory(home: Path, name: str, config: dict[str, Any], token_count: int, tell: Tell) -> Path:
-    recipe = json.dumps([config, token_count, hash_of_files(RECIPE)], sort_keys=True)
+    statistics = [CMVN_SHIFT, CMVN_SCALE]
+    recipe = json.dumps([config, token_count, statistics, hash_of_files([WEIGHTS_RECIPE])], sort_keys=True)
     directory = home / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if directory.is_dir():
         return directory
@@ -117,9 +119,9 @@ def _directory(home: Path, name: str, config: dict[str, Any], token_count: int, 
     try:
         (draft / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
         if token_count:
-            (draft / "tokens.json").write_text(json.dumps(tokens(token_count), ensure_ascii=False), encoding="utf-8")
+            write_tokens(draft / "tokens.json", token_count)
         if "frontend_conf" in config:
-            _write_cmvn(draft / "am.mvn", config["frontend_conf"]["n_mels"] * config["frontend_conf"]["lfr_m"])
+            write_cmvn(draft / "am.mvn", config["frontend_conf"]["n_mels"] * config["frontend_conf"]["lfr_m"])
         run([sys.executable, "-m", "bench.streams.weights", str(draft)], f"random weights of {name}")
         draft.rename(directory)
     except BaseException:
@@ -128,8 +130,8 @@ def _directory(home: Path, name: str, config: dict[str, Any], token_count: int, 
     return directory
 
 
-def _write_cmvn(path: Path, size: int) -> None:
-    """Kaldi's text form, the same shift and scale for every value."""
+def write_cmvn(path: Path, size: int) -> None:
+    """Statistics in Kaldi's text form, the same shift and scale for every value."""
     lines = ["<Nnet>", f"<Splice> {size} {size}", "[ 0 ]"]
     for name, value in (("<AddShift>", CMVN_SHIFT), ("<Rescale>", CMVN_SCALE)):
         row = " ".join([f"{value}"] * size)
