@@ -233,24 +233,6 @@ def test_second_pass_is_funasrs_also_in_a_batch(offline_reference: Reference) ->
     assert sum(map(len, found)) > 20
 
 
-def test_a_paraformer_with_a_timestamp_head_is_read_too(tmp_path: Path) -> None:
-    """BiCifParaformer, the class of FunASR's larger released models, gives FunASR's text; its extra head is left alone."""
-    config = model_dirs.paraformer_config(streaming=False, model="BiCifParaformer", predictor="CifPredictorV3")
-    config["predictor_conf"] |= {"upsample_times": 3, "use_cif1_cnn": False, "upsample_type": "cnn_blstm"}
-    model = modeldir.read(model_dirs.write(tmp_path, config, seed=2))
-    dims = read_dims(model, streaming=False)
-    samples = babble(4.0, seed=3)
-    frames = FilterBank(model.frontend).push(samples)
-    stacked = stack(model.frontend, model.cmvn, frames, 0, stacked_count(model.frontend, len(frames), final=True))
-    (found,) = OfflineModel(
-        model, dims, BACKEND.load(model, OFFLINE_GRAPH, offline_graph_sizes(dims)), BACKEND.arrays
-    ).decode([stacked])
-    said = [model.tokens[number] for number in found.token_ids if number > 2]
-    expected = auto_model(tmp_path).generate(input=samples)[0]["text"].split()
-    assert [token for token in said if token != "<unk>"] == expected
-    assert len(expected) > 5
-
-
 def test_vad_network_is_funasrs(random_vad: Path) -> None:
     """Two streams in one batch, in chunks of different lengths, score as FunASR scores each of them."""
     model = modeldir.read(random_vad)

@@ -29,6 +29,7 @@ from asrpool_worker.engine.paraformer.offline_model import OfflineModel
 from asrpool_worker.engine.paraformer.online_model import ChunkRow, OnlineModel
 from asrpool_worker.engine.recogniser import OfflineRow, Recogniser
 from asrpool_worker.engine.scheduler import Stage
+from asrpool_worker.engine.seaco import model as seaco
 from asrpool_worker.engine.vad.dims import GRAPH as VAD_GRAPH
 from asrpool_worker.engine.vad.dims import graph_sizes, read_vad
 from asrpool_worker.engine.vad.model import VadModel
@@ -133,6 +134,8 @@ def _load_offline(config: EngineConfig, backend: Backend) -> Recogniser | None:
     if config.offline is None:
         return None
     model = _directory(config, config.offline)
+    if model.model_class in seaco.CLASSES:
+        return seaco.load(model, backend)
     dims = read_dims(model, streaming=False)
     return OfflineModel(model, dims, backend.load(model, OFFLINE_GRAPH, offline_graph_sizes(dims)), backend.arrays)
 

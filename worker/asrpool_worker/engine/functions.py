@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from asrpool_worker.engine.tensor_function import TensorFunction
 
 FAMILIES = {
+    "CAMPPlus": "speaker.graph",
     "CTTransformer": "punctuation.graph",
     "CTTransformerStreaming": "punctuation.graph",
     "FsmnVADStreaming": "vad.graph",
     "ParaformerStreaming": "paraformer.streaming_graph",
     "Paraformer": "paraformer.offline_graph",
-    "BiCifParaformer": "paraformer.offline_graph",
-    "SeacoParaformer": "paraformer.offline_graph",
+    "BiCifParaformer": "seaco.graph",
+    "SeacoParaformer": "seaco.graph",
     "SenseVoiceSmall": "sensevoice.graph",
 }
 """FunASR's class → the module under this package that builds its tensor function."""

@@ -1,0 +1,111 @@
+"""What comes for a row does not depend on who else is in the batch, nor on the engine; hotwords are each row's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from asrpool_worker.engine.onnx_backend import HostArrays
+from asrpool_worker.engine.recogniser import OfflineRow
+from asrpool_worker.engine.seaco.model import BiCifModel, SeacoModel
+from tests.worker.engine import model_dirs
+from tests.worker.engine.conftest import babble
+from tests.worker.engine.seaco import seaco_dirs
+
+pytestmark = pytest.mark.model
+
+CHARACTERS = model_dirs.TOKENS[3 : seaco_dirs.UNKNOWN]
+WORDS = st.lists(st.text(st.sampled_from(CHARACTERS), min_size=1, max_size=5), max_size=4).map(tuple)
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 5), st.sampled_from([0.2, 0.61, 1.3, 2.9]), st.one_of(WORDS, st.just(tuple(CHARACTERS * 4)))
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+def row(model: BiCifModel, seed: int, seconds: float, words: tuple[str, ...] = ()) -> OfflineRow:
+    return OfflineRow(seaco_dirs.utterance(model.model, babble(seconds, seed)), hotwords=words)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(asked=ROWS)
+def test_a_row_gets_in_a_batch_what_it_gets_alone(
+    seaco: SeacoModel, seaco_onnx: SeacoModel, asked: list[tuple[int, float, tuple[str, ...]]]
+) -> None:
+    """Any mixture of lengths and lists, also of lists that are filtered with lists that are not; and both engines agree."""
+    rows = [row(seaco, *wanted) for wanted in asked]
+    alone = [seaco.run([one])[0] for one in rows]
+    assert seaco.run(rows) == alone
+    assert seaco_onnx.run(rows) == alone
+
+
+def test_the_graphs_values_do_not_depend_on_the_batch(seaco: SeacoModel, seaco_onnx: SeacoModel) -> None:
+    """Not only the tokens: weights are equal to rounding."""
+    rows = [row(seaco, 1, 0.7), row(seaco, 2, 4.0, ("开灯", "百千"))]
+    for model in (seaco, seaco_onnx):
+        together = [model._arrays.to_host(array) for array in model._graph(inputs(model, rows))]
+        for index, one in enumerate(rows):
+            alone = [model._arrays.to_host(array) for array in model._graph(inputs(model, [one]))]
+            for batched, single in zip(together[2:], alone[2:], strict=True):
+                width = single.shape[1]
+                np.testing.assert_allclose(batched[index, :width], single[0], atol=1e-4)
+
+
+def inputs(model: SeacoModel, rows: list[OfflineRow]) -> dict[str, object]:
+    return {name: model._arrays.from_host(array) for name, array in model._inputs(rows).items()}
+
+
+def test_a_row_without_hotwords_gets_the_plain_pass(seaco: SeacoModel) -> None:
+    """Beside rows with hotwords, and when none of its own words can be listened for."""
+    plain = row(seaco, 3, 3.0)
+    (expected,) = seaco.run([plain])
+    others = [row(seaco, 4, 2.0, tuple(CHARACTERS)), row(seaco, 3, 3.0, ("开灯", "千百九"))]
+    unheard = row(seaco, 3, 3.0, ("窗帘",))
+    found = seaco.run([plain, *others, unheard])
+    assert found[0] == found[3] == expected
+    assert found[2] != expected, "while the same audio with hotwords says something else"
+
+
+def test_twice_the_same(seaco: SeacoModel, seaco_onnx: SeacoModel) -> None:
+    rows = [row(seaco, seed, 2.0, tuple(CHARACTERS[seed:])) for seed in range(3)]
+    assert seaco.run(rows) == seaco.run(rows)
+    assert seaco_onnx.run(rows) == seaco_onnx.run(rows)
+
+
+def test_a_word_of_many_rows_is_encoded_once(seaco: SeacoModel) -> None:
+    """Rows of one session, or of one pool's list, share what their words become; only the padding goes to the longest list."""
+    lists = [("开灯", "关门"), ("关门", "开灯", "关灯"), (), ("开灯",)]
+    named = seaco._inputs([row(seaco, 1, 0.3, words) for words in lists])
+    assert named["word_ids"].shape == (4, 2), "<s> and three words"
+    assert named["hotword_mask"].sum(axis=1).tolist() == [3, 4, 1, 2]
+    assert named["bias_weight"].tolist() == [1, 1, 0, 1]
+
+
+def test_half_precision_hears_the_same_tokens(seaco: SeacoModel) -> None:
+    """Masked and filtered attention stays finite in fp16 and bf16: counts are the same, and nothing is NaN."""
+    from asrpool_worker.engine.seaco.model import load
+    from asrpool_worker.engine.torch_backend import TorchBackend
+
+    rows = [row(seaco, 5, 2.0, ("开灯",)), row(seaco, 6, 1.0), row(seaco, 7, 3.0, tuple(CHARACTERS * 5))]
+    expected = seaco.run(rows)
+    for dtype in ("float16", "bfloat16"):
+        half = load(seaco.model, TorchBackend("cpu", dtype, 1))
+        for found, exact in zip(half.run(rows), expected, strict=True):
+            assert abs(len(found.tokens) - len(exact.tokens)) <= 1
+            agreeing = sum(ours == theirs for ours, theirs in zip(found.tokens, exact.tokens, strict=False))
+            assert agreeing > 0.6 * len(exact.tokens)
+
+
+def test_where_the_head_says_nothing_the_recognisers_own_weights_give_the_times(seaco: SeacoModel) -> None:
+    """A time-stamp head that never fires costs precision, not the times."""
+    weights = np.full(9, 0.4, dtype=np.float32)
+    found = BiCifModel(seaco.model, seaco.dims, seaco._graph, HostArrays())._recognised(
+        [5, 6, 2], weights, np.zeros(24, dtype=np.float32)
+    )
+    assert found.tokens == (model_dirs.TOKENS[5], model_dirs.TOKENS[6])
+    assert len(found.times_ms) == 2
+    assert found.times_ms[0] < found.times_ms[1]

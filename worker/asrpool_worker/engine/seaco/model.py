@@ -1,0 +1,138 @@
+"""BiCif- and SeACo-Paraformer as the engine uses them: utterances of many sessions in, each with its own hotwords.
+
+What a word becomes is computed once for all rows that ask for it, so a step costs by its different words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from asrpool_worker.engine.backend import Backend, RunGraph
+from asrpool_worker.engine.modeldir import FloatArray, ModelDir
+from asrpool_worker.engine.paraformer.online_model import SENTENCE_MARKS, place
+from asrpool_worker.engine.paraformer.timestamps import token_times_ms
+from asrpool_worker.engine.recogniser import OfflineRow, Recognised
+from asrpool_worker.engine.seaco.dims import (
+    HOTWORD_CLASS,
+    HOTWORD_GRAPH,
+    TIMESTAMP_CLASS,
+    TIMESTAMP_GRAPH,
+    UPSAMPLE_TIMES,
+    BiCifDims,
+    SeacoDims,
+    graph_sizes,
+    read_bicif,
+    read_seaco,
+)
+from asrpool_worker.engine.seaco.hotwords import Hotwords, Speller
+from asrpool_worker.engine.seaco.timestamps import fine_token_times_ms
+from asrpool_worker.engine.slots import Arrays
+from asrpool_worker.engine.text import CONTROL_TOKENS
+
+NamedArrays = dict[str, npt.NDArray[Any]]
+CLASSES = frozenset({TIMESTAMP_CLASS, HOTWORD_CLASS})
+"""FunASR's classes that this module runs."""
+
+NONE_OF_THEM = 1
+"""The number of the token <s>, which stands first among every row's hotwords."""
+
+BIAS_WEIGHT = 1.0
+"""How far hotwords decide over the recogniser; FunASR gives them all of it."""
+
+SPELLED_LISTS = 1024
+"""Hotword lists that are kept spelled: a session sends the same with each of its utterances."""
+
+
+class BiCifModel:
+    """Whole-utterance Paraformer with a time-stamp head."""
+
+    def __init__(self, model: ModelDir, dims: BiCifDims, graph: RunGraph, arrays: Arrays) -> None:
+        self.model = model
+        self.dims = dims
+        self._graph = graph
+        self._arrays = arrays
+
+    def run(self, rows: Sequence[OfflineRow]) -> list[Recognised]:
+        """See `Recogniser`."""
+        named = self._inputs(rows)
+        outputs = self._graph({name: self._arrays.from_host(array) for name, array in named.items()})
+        token_ids, counts, alphas, fine = (self._arrays.to_host(output) for output in outputs)
+        return [
+            self._recognised(
+                token_ids[index, : counts[index]].tolist(),
+                np.asarray(alphas[index, : len(row.frames) + 1], dtype=np.float32),
+                np.asarray(fine[index, : len(row.frames) * UPSAMPLE_TIMES], dtype=np.float32),
+            )
+            for index, row in enumerate(rows)
+        ]
+
+    def _inputs(self, rows: Sequence[OfflineRow]) -> NamedArrays:
+        dims = self.dims.paraformer
+        utterances = [row.frames for row in rows]
+        longest = max(map(len, utterances))
+        frames = np.zeros((len(utterances), longest, dims.feature_size), dtype=np.float32)
+        frame_mask = np.zeros((len(utterances), longest), dtype=np.float32)
+        tail_mask = np.zeros((len(utterances), longest + 1), dtype=np.float32)
+        for index, utterance in enumerate(utterances):
+            frames[index, : len(utterance)] = place(utterance, 0, dims)
+            frame_mask[index, : len(utterance)] = 1.0
+            tail_mask[index, len(utterance)] = 1.0
+        return {"frames": frames, "frame_mask": frame_mask, "tail_mask": tail_mask}
+
+    def _recognised(self, token_ids: list[int], alphas: FloatArray, fine: FloatArray) -> Recognised:
+        spoken = [(place, number) for place, number in enumerate(token_ids) if number >= SENTENCE_MARKS]
+        times = fine_token_times_ms(fine, len(token_ids), len(spoken))
+        if times is None:
+            coarse = token_times_ms(alphas, len(token_ids))
+            times = tuple(coarse[place] for place, _ in spoken)
+        named = [(self.model.tokens[number], time) for (_, number), time in zip(spoken, times, strict=True)]
+        kept = [(name, time) for name, time in named if name not in CONTROL_TOKENS]
+        return Recognised(tuple(name for name, _ in kept), tuple(time for _, time in kept))
+
+
+class SeacoModel(BiCifModel):
+    """Whole-utterance Paraformer with a bias encoder."""
+
+    def __init__(self, model: ModelDir, dims: SeacoDims, graph: RunGraph, arrays: Arrays) -> None:
+        super().__init__(model, dims, graph, arrays)
+        self._spelled = lru_cache(maxsize=SPELLED_LISTS)(Speller(model).spell_all)
+
+    def check_hotwords(self, words: tuple[str, ...]) -> Hotwords:
+        """Which of a session's words are listened for, and which are not and why."""
+        return self._spelled(words)
+
+    def _inputs(self, rows: Sequence[OfflineRow]) -> NamedArrays:
+        numbers: dict[tuple[int, ...], int] = {(NONE_OF_THEM,): 0}
+        asked = [
+            [numbers.setdefault(word, len(numbers)) for word in self._spelled(row.hotwords).token_ids] for row in rows
+        ]
+        word_ids = np.zeros((len(numbers), max(map(len, numbers))), dtype=np.int64)
+        for word, number in numbers.items():
+            word_ids[number, : len(word)] = word
+        hotwords = np.zeros((len(rows), 1 + max(map(len, asked))), dtype=np.int64)
+        mask = np.zeros(hotwords.shape, dtype=np.float32)
+        for index, row in enumerate(asked):
+            hotwords[index, 1 : 1 + len(row)] = row
+            mask[index, : 1 + len(row)] = 1.0
+        words: NamedArrays = {
+            "word_ids": word_ids,
+            "word_last": np.array([len(word) - 1 for word in numbers], dtype=np.int64),
+            "hotwords": hotwords,
+            "hotword_mask": mask,
+            "bias_weight": np.array([BIAS_WEIGHT if row else 0.0 for row in asked], dtype=np.float32),
+        }
+        return super()._inputs(rows) | words
+
+
+def load(model: ModelDir, backend: Backend) -> BiCifModel:
+    """The recogniser of a BiCifParaformer or SeacoParaformer directory. Raises `ModelError`."""
+    if model.model_class == HOTWORD_CLASS:
+        dims = read_seaco(model)
+        return SeacoModel(model, dims, backend.load(model, HOTWORD_GRAPH, graph_sizes(dims)), backend.arrays)
+    plain = read_bicif(model)
+    return BiCifModel(model, plain, backend.load(model, TIMESTAMP_GRAPH, graph_sizes(plain)), backend.arrays)
