@@ -154,5 +154,5 @@ def test_the_offline_graph_does_not_serve_realtime(offline_dir: Path, tmp_path: 
     """A model.onnx that was copied beside the other model's config.yaml is refused at start, not in a stream."""
     directory = punc_dirs.write(tmp_path, punc_dirs.punc_config(realtime=True))
     (directory / "model.onnx").write_bytes((offline_dir / "model.onnx").read_bytes())
-    with pytest.raises(ModelError, match=r"holds punctuation 1, needed is punctuation_realtime"):
+    with pytest.raises(ModelError, match=r"holds punctuation \d+, needed is punctuation_realtime"):
         load(directory, OnnxBackend("cpu", 1))

@@ -85,7 +85,10 @@ def read_dims(model: ModelDir) -> PuncDims:
             marks=tuple(str(mark) for mark in conf["punc_list"]),
             sentence_end=int(conf.get("sentence_end_id", 3)),
         )
-        widths = {"encoder_conf.input_size": int(encoder["input_size"]), "model_conf.att_unit": int(conf.get("att_unit", 256))}
+        widths = {
+            "encoder_conf.input_size": int(encoder["input_size"]),
+            "model_conf.att_unit": int(conf.get("att_unit", 256)),
+        }
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{where}: model_conf or encoder_conf is incomplete ({error!r})") from error
     if widths != {"encoder_conf.input_size": dims.embed_size, "model_conf.att_unit": dims.size}:
