@@ -72,6 +72,8 @@ def test_streaming_step_agrees(random_online: Path, shape: StepShape) -> None:
         states = [model._pools[shape]._state for model in (torch_model, onnx_model)]
         for name, array in states[1].items():
             np.testing.assert_allclose(array, states[0][name].numpy(), atol=5e-4, err_msg=name)
+        caches = [model._pools[shape]._caches for model in (torch_model, onnx_model)]
+        np.testing.assert_allclose(caches[1], caches[0].numpy(), atol=5e-4)
     assert spoken > 5
 
 

@@ -54,14 +54,25 @@ class ParaformerDims:
         return math.sqrt(self.size)
 
     @property
+    def head_size(self) -> int:
+        """Width of one attention head of the encoder."""
+        return self.size // self.encoder_heads
+
+    @property
     def fsmn_frames(self) -> int:
         """Past tokens that a causal decoder block remembers."""
         return self.decoder_kernel - 1
 
 
+def cache_names(dims: ParaformerDims) -> tuple[str, ...]:
+    """What the streaming graph calls the cached keys and values of each encoder block, in order."""
+    return tuple(f"{part}_{block}" for block in range(dims.encoder_blocks) for part in ("keys", "values"))
+
+
 def streaming_graph_sizes(dims: ParaformerDims) -> Mapping[str, int]:
     """The last axes of the streaming graph's inputs."""
-    return {"frames": dims.feature_size, "keys": 2 * dims.size, "tokens_past": dims.size}
+    caches = dict.fromkeys(cache_names(dims), dims.head_size)
+    return {"frames": dims.feature_size, "tokens_past": dims.size, **caches}
 
 
 def offline_graph_sizes(dims: ParaformerDims) -> Mapping[str, int]:

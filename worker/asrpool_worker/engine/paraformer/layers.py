@@ -7,7 +7,8 @@ Method: Gao et al., "Paraformer" (2022), arXiv:2206.08317; SANM blocks after Gao
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -44,20 +45,54 @@ class EncoderSizes(Protocol):
         """How many of those frames are moved from the future to the past."""
 
 
+class Past(NamedTuple):
+    """What one block remembers of a session's earlier chunks: keys and values (B, heads, S, w), bias (B, 1, 1, S)."""
+
+    key: Tensor
+    value: Tensor
+    bias: Tensor
+
+
 def key_bias(mask: Tensor) -> Tensor:
     """What to add to attention scores so that keys with mask 0 get no weight: (B, keys) → (B, 1, 1, keys)."""
     return ((1.0 - mask) * MASKED_SCORE)[:, None, None, :]
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, heads: int) -> Tensor:
-    """Multi-head attention: query (B, T, d), key and value (B, K, d), bias (B, 1, 1, K) → (B, T, d)."""
-    batch, frames, size = query.shape
-    width = size // heads
-    q = query.view(batch, frames, heads, width).transpose(1, 2) * width**-0.5
-    k = key.view(batch, -1, heads, width).transpose(1, 2)
-    v = value.view(batch, -1, heads, width).transpose(1, 2)
-    weights = torch.softmax(q @ k.transpose(-2, -1) + bias, dim=-1)
-    return (weights @ v).transpose(1, 2).reshape(batch, frames, size)
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """(…, in) → (rows, out): all frames of all sessions as rows of one matrix, which runtimes multiply and bias in one go."""
+    return functional.linear(x.reshape(-1, layer.in_features), layer.weight, layer.bias)
+
+
+def depthwise(x: Tensor, weight: Tensor, padding: int = 0) -> Tensor:
+    """(B, D, T) with weights (D, 1, k) → (B, D, ·). As a two-dimensional convolution: runtimes have fast kernels for those only."""
+    return functional.conv2d(x[:, :, None], weight[:, :, None], padding=(0, padding), groups=weight.shape[0]).squeeze(2)
+
+
+def split_heads(x: Tensor, batch: int, heads: int) -> Tensor:
+    """(rows, d) → (B, heads, T, d / heads)."""
+    return x.view(batch, -1, heads, x.shape[-1] // heads).transpose(1, 2)
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """(B, heads, T, w) → (B, T, heads * w)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    """Multi-head attention: query (B, h, T, w), key and value (B, h, K, w), bias (B, 1, 1 or T, K) → (B, T, h * w)."""
+    query = query * query.shape[-1] ** -0.5
+    weights = torch.softmax(query @ key.transpose(-2, -1) + bias, dim=-1)
+    return join_heads(weights @ value)
+
+
+def attend_also(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, past: Past) -> Tensor:
+    """The same with older keys beside the new ones. They are read where they lie: joining them would copy every session's cache."""
+    query = query * query.shape[-1] ** -0.5
+    older = query @ past.key.transpose(-2, -1) + past.bias
+    scores = torch.cat((older, query @ key.transpose(-2, -1) + bias), dim=-1)
+    weights = torch.softmax(scores, dim=-1)
+    count = older.shape[-1]
+    return join_heads(weights[..., :count] @ past.value + weights[..., count:] @ value)
 
 
 class SelfAttention(nn.Module):
@@ -73,15 +108,23 @@ class SelfAttention(nn.Module):
         left = (dims.encoder_kernel - 1) // 2 + dims.encoder_shift
         self.padding = (left, dims.encoder_kernel - 1 - left)
 
-    def forward(self, x: Tensor, frame_mask: Tensor, bias: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Shapes: x (B, T, in), past keys and values (B, S, 2d) → output (B, T, d), this chunk's keys and values (B, T, 2d)."""
-        q, key_value = self.linear_q_k_v(x).split((self.size, 2 * self.size), dim=-1)
-        seen = key_value if past is None else torch.cat((past, key_value), dim=1)
-        k, v = seen.split((self.size, self.size), dim=-1)
-        masked = key_value[..., self.size :] * frame_mask[..., None]
-        memory = self.fsmn_block(functional.pad(masked.transpose(1, 2), self.padding)).transpose(1, 2)
-        attended = self.linear_out(attend(q, k, v, bias, self.heads))
-        return attended + (memory + masked) * frame_mask[..., None], key_value
+    def forward(
+        self, x: Tensor, frame_mask: Tensor, bias: Tensor, past: Past | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Shapes: x (B, T, in) → output (B, T, d), this chunk's keys and values (B, heads, T, w) each."""
+        batch = x.shape[0]
+        q, k, v = torch.split(linear(self.linear_q_k_v, x), self.size, dim=-1)
+        query, key, value = (split_heads(part, batch, self.heads) for part in (q, k, v))
+        masked = v.view(batch, -1, self.size) * frame_mask[..., None]
+        over_time = masked.transpose(1, 2)
+        left, right = self.padding
+        if left == right:
+            memory = depthwise(over_time, self.fsmn_block.weight, left)
+        else:
+            memory = depthwise(functional.pad(over_time, self.padding), self.fsmn_block.weight)
+        attended = attend(query, key, value, bias) if past is None else attend_also(query, key, value, bias, past)
+        out = linear(self.linear_out, attended).view(batch, -1, self.size)
+        return out + (memory.transpose(1, 2) + masked) * frame_mask[..., None], (key, value)
 
 
 class FeedForward(nn.Module):
@@ -94,8 +137,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, d) → (B, T, d)."""
-        out: Tensor = self.w_2(torch.relu(self.w_1(x)))
-        return out
+        return linear(self.w_2, torch.relu(linear(self.w_1, x))).view_as(x)
 
 
 class EncoderLayer(nn.Module):
@@ -109,7 +151,9 @@ class EncoderLayer(nn.Module):
         self.norm1 = nn.LayerNorm(input_size, eps=epsilon)
         self.norm2 = nn.LayerNorm(dims.size, eps=epsilon)
 
-    def forward(self, x: Tensor, frame_mask: Tensor, bias: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, frame_mask: Tensor, bias: Tensor, past: Past | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """See `SelfAttention.forward`."""
         attended, key_value = self.self_attn(self.norm1(x), frame_mask, bias, past)
         x = x + attended if self.residual else attended
@@ -126,17 +170,16 @@ class Encoder(nn.Module):
         self.after_norm = nn.LayerNorm(dims.size, eps=LAYER_NORM_EPSILON)
 
     def forward(
-        self, frames: Tensor, frame_mask: Tensor, past: Tensor | None, past_mask: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Shapes: frames (B, T, f), past (B, L, S, 2d), past_mask (B, S) → output (B, T, d), keys and values (B, L, T, 2d)."""
-        mask = frame_mask if past_mask is None else torch.cat((past_mask, frame_mask), dim=1)
-        bias = key_bias(mask)
+        self, frames: Tensor, frame_mask: Tensor, past: Sequence[Past] | None
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """Shapes: frames (B, T, f) → output (B, T, d), and each block's keys and values of these frames (B, heads, T, w)."""
+        bias = key_bias(frame_mask)
         x = frames
         kept = []
         for index, layer in enumerate((*self.encoders0, *self.encoders)):
-            x, key_value = layer(x, frame_mask, bias, None if past is None else past[:, index])
+            x, key_value = layer(x, frame_mask, bias, None if past is None else past[index])
             kept.append(key_value)
-        return self.after_norm(x), torch.stack(kept, dim=1)
+        return self.after_norm(x), kept
 
 
 class CifWeights(nn.Module):
@@ -168,8 +211,7 @@ class DecoderFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, U, d) → (B, U, d)."""
-        out: Tensor = self.w_2(self.norm(torch.relu(self.w_1(x))))
-        return out
+        return linear(self.w_2, self.norm(torch.relu(linear(self.w_1, x)))).view_as(x)
 
 
 class DecoderMemory(nn.Module):
@@ -188,7 +230,7 @@ class DecoderMemory(nn.Module):
             seen = functional.pad(masked.transpose(1, 2), self.padding).transpose(1, 2)
         else:
             seen = torch.cat((past, masked), dim=1)
-        out = self.fsmn_block(seen.transpose(1, 2)).transpose(1, 2) + masked
+        out = depthwise(seen.transpose(1, 2), self.fsmn_block.weight).transpose(1, 2) + masked
         return out * token_mask[..., None], seen
 
 
@@ -205,9 +247,11 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, bias: Tensor) -> Tensor:
         """Shapes: x (B, U, d), memory (B, K, d) → (B, U, d)."""
-        k, v = self.linear_k_v(memory).split((self.size, self.size), dim=-1)
-        out: Tensor = self.linear_out(attend(self.linear_q(x), k, v, bias, self.heads))
-        return out
+        batch = x.shape[0]
+        k, v = torch.split(linear(self.linear_k_v, memory), self.size, dim=-1)
+        key, value = split_heads(k, batch, self.heads), split_heads(v, batch, self.heads)
+        query = split_heads(linear(self.linear_q, x), batch, self.heads)
+        return linear(self.linear_out, attend(query, key, value, bias)).view_as(x)
 
 
 class DecoderLayer(nn.Module):

@@ -25,7 +25,7 @@ class OfflinePass(nn.Module):
         """Shapes: frames (B, T, f), frame_mask (B, T), tail_mask (B, T+1): 1 right after each row's last frame
         → token_ids (B, U), counts (B,), alphas (B, T+1).
         """
-        encoded, _ = self.model.encoder(frames, frame_mask, None, None)
+        encoded, _ = self.model.encoder(frames, frame_mask, None)
         alphas = self.model.predictor(encoded * frame_mask[..., None]) * frame_mask
         alphas = (torch.cat((alphas, torch.zeros_like(alphas[:, :1])), dim=1) + tail_mask * self.dims.cif_tail).float()
         hidden = torch.cat((encoded, torch.zeros_like(encoded[:, :1])), dim=1)

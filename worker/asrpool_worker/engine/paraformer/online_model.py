@@ -82,10 +82,10 @@ class OnlineModel:
         inputs = pool.gather(slots)
         for name, array in (("frames", frames), ("frame_mask", frame_mask), ("alpha_mask", alpha_mask), ("tail", tail)):
             inputs[name] = self._arrays.from_host(array)
-        token_ids, counts, new_keys, *new_state = self._graph(inputs)
+        token_ids, counts, *kept = self._graph(inputs)
         host_counts = self._arrays.to_host(counts)
         host_tokens = self._arrays.to_host(token_ids)
-        pool.scatter(slots, new_keys, new_state, host_counts)
+        pool.scatter(slots, kept, host_counts)
         return [_speech(row[:count]) for row, count in zip(host_tokens, host_counts, strict=True)]
 
 

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from asrpool_worker.engine.paraformer.cif import token_shares
-from asrpool_worker.engine.paraformer.dims import ParaformerDims
-from asrpool_worker.engine.paraformer.layers import Paraformer
+from asrpool_worker.engine.paraformer.dims import ParaformerDims, cache_names
+from asrpool_worker.engine.paraformer.layers import Paraformer, Past, key_bias
 
-INPUTS = (
+ROW_INPUTS = (
     "frames",
     "frame_mask",
     "alpha_mask",
     "tail",
-    "keys",
     "key_mask",
     "cif_hidden",
     "cif_alpha",
@@ -26,7 +25,17 @@ INPUTS = (
     "memory_past",
     "memory_past_mask",
 )
-OUTPUTS = ("token_ids", "counts", "new_keys", "new_cif_hidden", "new_cif_alpha", "new_tokens_past", "new_memory_past")
+ROW_OUTPUTS = ("token_ids", "counts", "new_cif_hidden", "new_cif_alpha", "new_tokens_past", "new_memory_past")
+
+
+def input_names(dims: ParaformerDims) -> tuple[str, ...]:
+    """The inputs in order: those above, then each encoder block's cached keys and values."""
+    return (*ROW_INPUTS, *cache_names(dims))
+
+
+def output_names(dims: ParaformerDims) -> tuple[str, ...]:
+    """The outputs in order: those above, then each encoder block's new keys and values."""
+    return (*ROW_OUTPUTS, *(f"new_{name}" for name in cache_names(dims)))
 
 
 class StreamingStep(nn.Module):
@@ -43,22 +52,25 @@ class StreamingStep(nn.Module):
         frame_mask: Tensor,
         alpha_mask: Tensor,
         tail: Tensor,
-        keys: Tensor,
         key_mask: Tensor,
         cif_hidden: Tensor,
         cif_alpha: Tensor,
         tokens_past: Tensor,
         memory_past: Tensor,
         memory_past_mask: Tensor,
+        *caches: Tensor,
     ) -> tuple[Tensor, ...]:
         """B rows, T frames a chunk, S cached keys, M frames of look-back memory, P past tokens.
 
         frames (B, T, f), frame_mask (B, T), alpha_mask (B, T): frames that may carry tokens now, tail (B,): weight
-        added after the last frame of a stream, keys (B, blocks, S, 2d), key_mask (B, S), cif_hidden (B, d),
-        cif_alpha (B,), tokens_past (B, blocks, P, d), memory_past (B, M, d), memory_past_mask (B, M)
-        → token_ids (B, U), counts (B,), new_keys (B, blocks, T, 2d), and the new state in the order of the inputs.
+        added after the last frame of a stream, key_mask (B, S), cif_hidden (B, d), cif_alpha (B,),
+        tokens_past (B, blocks, P, d), memory_past (B, M, d), memory_past_mask (B, M), then for each encoder block keys
+        and values (B, heads, S, w) → token_ids (B, U), counts (B,), the new state in the order of the inputs, and the
+        chunk's keys and values (B, heads, T, w) of each block.
         """
-        encoded, new_keys = self.model.encoder(frames, frame_mask, keys, key_mask)
+        past_bias = key_bias(key_mask)
+        past = [Past(key, value, past_bias) for key, value in zip(caches[::2], caches[1::2], strict=True)]
+        encoded, new_caches = self.model.encoder(frames, frame_mask, past)
 
         alphas = self.model.predictor(encoded * frame_mask[..., None]) * alpha_mask
         alphas = torch.cat((cif_alpha[:, None], alphas, tail[:, None]), dim=1).float()
@@ -82,9 +94,9 @@ class StreamingStep(nn.Module):
         return (
             logits.argmax(dim=-1),
             counts,
-            new_keys,
             new_cif_hidden.to(frames.dtype),
             new_cif_alpha.to(frames.dtype),
             seen.gather(2, index),
             new_memory_past,
+            *(array for key_value in new_caches for array in key_value),
         )
