@@ -44,7 +44,8 @@ WARM_UP_FRAMES = 20
 class EngineConfig:
     """Settings of the engine. Models are paths of FunASR directories or names on `hub`; None where not wanted.
 
-    `punc` is not loaded until punctuation is served; a warning says so. `threads` are those of the model
+    `dtype` int8 takes the graphs that `asrpool-worker export --int8` wrote. `speakers` is a folder of enrolled voices
+    (NAME.wav or NAME/*.wav); `itn` writes numbers, dates and money as figures in final texts. `threads` are those of the model
     library; `max_rows` bounds a batch of the streaming model (VAD batches may be larger, second passes smaller).
     """
 
@@ -55,6 +56,9 @@ class EngineConfig:
     offline: str | None = None
     vad: str | None = None
     punc: str | None = None
+    speaker: str | None = None
+    speakers: Path | None = None
+    itn: bool = False
     hub: str = "modelscope"
     model_cache: Path | None = None
     threads: int = 1

@@ -39,7 +39,9 @@ class Mode(StrEnum):
 class StreamOptions:
     """What one stream asks of the engine; checked and bounded by the protocol before it comes here.
 
-    `chunk_size` is (look-back, stride, look-ahead) in LFR frames of 60 ms, as in FunASR.
+    `chunk_size` is (look-back, stride, look-ahead) in LFR frames of 60 ms, as in FunASR. `punctuation` and `speakers`: None
+    takes what the loaded models give, True insists on it (`Engine.open` refuses where it cannot), False does without.
+    `itn` and `hotwords` act where the worker and its model can.
     """
 
     mode: Mode = Mode.TWO_PASS
@@ -49,6 +51,8 @@ class StreamOptions:
     itn: bool = True
     language: str = "auto"
     hotwords: dict[str, int] = field(default_factory=dict)
+    punctuation: bool | None = None
+    speakers: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,24 @@ class Partial:
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """A stretch of a final up to a punctuation mark, which is told apart from its words; times from the stream's start."""
+
+    text: str
+    punctuation: str
+    begin_ms: int
+    end_ms: int
+    timestamps_ms: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class Final:
-    """One finished utterance. Times are from the stream's start. `timestamps_ms`: (begin, end) for each token of `tokens`."""
+    """One finished utterance. Times are from the stream's start. `timestamps_ms`: (begin, end) for each token of `tokens`.
+
+    The fields after them are empty where no model says it: `sentences` needs punctuation and times, `speaker` is an enrolled
+    name or the stream's own "speaker-1", "speaker-2", …, `speaker_score` the cosine to it; `language`, `emotion` and
+    `sound_event` are plain words ("zh", "happy", "speech").
+    """
 
     text: str
     begin_ms: int
@@ -69,6 +89,12 @@ class Final:
     latency_seconds: float
     tokens: tuple[str, ...] = ()
     timestamps_ms: tuple[tuple[int, int], ...] = ()
+    sentences: tuple[Sentence, ...] = ()
+    language: str = ""
+    emotion: str = ""
+    sound_event: str = ""
+    speaker: str = ""
+    speaker_score: float | None = None
 
 
 @dataclass(frozen=True)
