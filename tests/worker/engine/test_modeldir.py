@@ -123,6 +123,30 @@ def test_wrapped_checkpoints_are_opened(directory: Path) -> None:
     load_weights(module, path)
 
 
+class TestWeightsPath:
+    """Released models name their weights in configuration.json, as CAM++ does; most are called model.pt."""
+
+    def test_the_file_that_a_hub_names_comes_first(self, directory: Path) -> None:
+        (directory / "other.bin").touch()
+        (directory / "configuration.json").write_text('{"file_path_metas": {"init_param": "other.bin"}}')
+        assert modeldir.read(directory).weights_path == directory / "other.bin"
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "[",
+            "[]",
+            '{"file_path_metas": 1}',
+            '{"file_path_metas": {"init_param": "absent"}}',
+            '{"file_path_metas": {"init_param": ""}}',
+            '{"file_path_metas": {"init_param": ["model.pt"]}}',
+        ],
+    )
+    def test_else_it_is_model_pt(self, directory: Path, content: str) -> None:
+        (directory / "configuration.json").write_text(content)
+        assert modeldir.read(directory).weights_path == directory / "model.pt"
+
+
 class TestResolve:
     def test_a_path_is_itself(self, directory: Path) -> None:
         assert modeldir.resolve(str(directory)) == directory

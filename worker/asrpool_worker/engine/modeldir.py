@@ -34,6 +34,7 @@ HUB_ALIASES: dict[str, dict[str, str]] = {
         "ct-punc": "iic/punc_ct-transformer_cn-en-common-vocab471067-large",
         "ct-punc-c": "iic/punc_ct-transformer_zh-cn-common-vocab272727-pytorch",
         "SenseVoiceSmall": "iic/SenseVoiceSmall",
+        "cam++": "iic/speech_campplus_sv_zh-cn_16k-common",
     },
     "huggingface": {
         "paraformer": "funasr/paraformer-zh",
@@ -43,6 +44,7 @@ HUB_ALIASES: dict[str, dict[str, str]] = {
         "fsmn-vad": "funasr/fsmn-vad",
         "ct-punc": "funasr/ct-punc",
         "SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
+        "cam++": "funasr/campplus",
     },
 }
 """The short names that FunASR's users know, by hub."""
@@ -80,7 +82,10 @@ class ModelDir:
 
     @property
     def weights_path(self) -> Path:
-        """Where FunASR keeps the weights."""
+        """Where FunASR keeps the weights: the file that configuration.json names, else model.pt."""
+        named = _hub_files(self.path).get("init_param")
+        if isinstance(named, str) and named and (self.path / named).is_file():
+            return self.path / named
         return self.path / "model.pt"
 
     @property
@@ -204,15 +209,20 @@ def _sentencepiece_path(path: Path, config: dict[str, Any]) -> Path | None:
     """The directory's sentencepiece model, looked for as FunASR does: what configuration.json names, bpe.model, what config.yaml names."""
     if config.get("tokenizer") != "SentencepiecesTokenizer":
         return None
-    try:
-        named = json.loads((path / "configuration.json").read_text(encoding="utf-8"))["file_path_metas"]
-        names = [named["tokenizer_conf"]["bpemodel"]]
-    except (OSError, ValueError, KeyError, TypeError):  # a hub's file; directories without it are common
-        names = []
-    conf = config.get("tokenizer_conf")
-    names += ["bpe.model", conf.get("bpemodel") if isinstance(conf, dict) else None]
+    confs = (_hub_files(path).get("tokenizer_conf"), config.get("tokenizer_conf"))
+    named, configured = (conf.get("bpemodel") if isinstance(conf, dict) else None for conf in confs)
+    names = (named, "bpe.model", configured)
     found = (path / name for name in names if isinstance(name, str) and name)
     return next((file for file in found if file.is_file()), None)
+
+
+def _hub_files(path: Path) -> dict[str, Any]:
+    """What configuration.json, a hub's file, says of the others; directories without it are common."""
+    try:
+        named = json.loads((path / "configuration.json").read_text(encoding="utf-8"))["file_path_metas"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return named if isinstance(named, dict) else {}
 
 
 def _read_tokens(path: Path) -> tuple[str, ...]:
