@@ -92,7 +92,9 @@ def _alone(path: Path, seed: int, hundredths: int) -> np.ndarray[Any, Any]:
 
 
 @settings(max_examples=12, deadline=None)
-@given(rows=st.lists(st.tuples(st.integers(0, 5), st.sampled_from((3, 80, 149, 151, 224, 310))), min_size=1, max_size=5))
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 5), st.sampled_from((3, 80, 149, 151, 224, 310))), min_size=1, max_size=5)
+)
 def test_batched_is_alone(directory: Path, rows: list[tuple[int, int]]) -> None:
     together = load(directory).embed([babble(hundredths / 100, seed) for seed, hundredths in rows])
     for found, (seed, hundredths) in zip(together, rows, strict=True):
