@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -61,10 +61,14 @@ def chosen(
     ours = [row for row in OURS if _fits(row, engine, mode, dtype)] if device == "cpu" else []
     if not ours:
         named = engine or ("torch" if device != "cpu" else "onnx")
-        modes = (mode,) if mode else ("online", "2pass")
-        ours = [Row("asrpool", each, named, dtype or "float32", device) for each in modes]
-    wanted = set(baselines)
-    theirs = [row for row in BASELINES if row.kind in wanted and row.mode in {ours_row.mode for ours_row in ours}]
+        ours = [
+            Row("asrpool", each, named, dtype or "float32", device)
+            for each in ((mode,) if mode else ("online", "2pass"))
+        ]
+    wanted, modes = set(baselines), {row.mode for row in ours}
+    if device != "cpu":
+        wanted.discard("sherpa")  # its package on PyPI computes on CPUs
+    theirs = [replace(row, device=device) for row in BASELINES if row.kind in wanted and row.mode in modes]
     return (*ours, *theirs)
 
 

@@ -36,7 +36,9 @@ class Timing:
 
 @dataclass(frozen=True)
 class Point:
-    """What one number of streams gave. Waits in ms; CPU in cores; `batch` and `step_ms` are means by stage, from /metrics."""
+    """What one number of streams gave. Waits in ms; CPU in cores; from /metrics the means of `batch` and `step_ms` by stage, and
+    the `gpu` as it was at the window's end (its `utilization_ratio`, `memory_used_bytes`; nothing where there is none).
+    """
 
     streams: int
     passed: bool
@@ -55,6 +57,7 @@ class Point:
     batch: dict[str, float]
     step_ms: dict[str, float]
     server_lag_ms: float | None
+    gpu: dict[str, float]
 
 
 def measure(server: Server, mode: str, streams: int, timing: Timing, extra_ms: float) -> Point:
@@ -122,11 +125,12 @@ def point_of(streams: int, heard: Heard, before: Usage, after: Usage, limit_seco
         batch=batch,
         step_ms=step,
         server_lag_ms=_ms(_mean(before.metrics, after.metrics, "asrpool_partial_latency_seconds").get("")),
+        gpu=_gauges(after.metrics, "asrpool_gpu_"),
     )
 
 
 def _failed(streams: int, error: str) -> Point:
-    return Point(streams, False, None, None, None, None, 0, 0, 0, (error,), 0.0, 0.0, 0.0, 0.0, {}, {}, None)  # noqa: FBT003 - one of many figures
+    return Point(streams, False, None, None, None, None, 0, 0, 0, (error,), 0.0, 0.0, 0.0, 0.0, {}, {}, None, {})  # noqa: FBT003 - one of many figures
 
 
 def _steps(before: str, after: str) -> tuple[dict[str, float], dict[str, float]]:
@@ -156,6 +160,13 @@ def _samples(text: str, name: str) -> dict[str, float]:
         for sample in family.samples
         if sample.name == name
     }
+
+
+def _gauges(text: str, prefix: str) -> dict[str, float]:
+    """The last part of each name that begins with `prefix`, and its value."""
+    families = text_string_to_metric_families(text)
+    found = [sample for family in families for sample in family.samples if sample.name.startswith(prefix)]
+    return {sample.name.removeprefix(prefix): sample.value for sample in found}
 
 
 def _ms(seconds: float | None) -> float | None:

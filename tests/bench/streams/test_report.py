@@ -16,6 +16,8 @@ from bench.streams.server import Usage
 from bench.streams.trial import Point, Timing, point_of
 
 METRICS = """
+# TYPE asrpool_gpu_utilization_ratio gauge
+asrpool_gpu_utilization_ratio 0.5
 # TYPE asrpool_batch_size histogram
 asrpool_batch_size_sum{{stage="online"}} {rows}
 asrpool_batch_size_count{{stage="online"}} {steps}
@@ -61,6 +63,7 @@ def test_a_point_has_the_figures_of_its_window_alone() -> None:
     assert found.step_ms == {"online": 200.0}
     assert found.server_lag_ms == 200.0
     assert found.client_late_percent == 1.0
+    assert found.gpu == {"utilization_ratio": 0.5}
 
 
 def test_a_server_without_metrics_has_no_batches() -> None:

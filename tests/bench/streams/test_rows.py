@@ -43,6 +43,11 @@ def test_baselines_are_of_the_modes_measured() -> None:
     assert names(chosen("onnx", "2pass", "int8", "cpu", ("funasr", "sherpa")))[1:] == ["funasr 2pass torch float32 cpu"]
 
 
+def test_on_a_gpu_funasr_runs_there_too_and_sherpa_is_left_out() -> None:
+    rows = chosen("torch", "online", "float16", "cuda", ("funasr", "sherpa"))
+    assert names(rows) == ["asrpool online torch float16 cuda", "funasr online torch float32 cuda"]
+
+
 def test_mode_online_loads_the_streaming_model_alone() -> None:
     command = " ".join(server_of(OURS[0], SETUP).command)
     assert "--online online" in command

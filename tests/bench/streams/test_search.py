@@ -52,3 +52,10 @@ def test_what_failed_once_bounds_the_answer(unlucky: set[int]) -> None:
 def test_a_search_that_cannot_start_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot start"):
         Search(first=4, ceiling=2)
+
+
+def test_numbers_given_by_hand_count_up_to_the_first_that_failed() -> None:
+    search = Search()
+    for count, passed in ((1, True), (2, False), (4, True)):
+        search.record(count, passed=passed)
+    assert search.best == 1
