@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asrpool_worker.engine.onnx_backend import HostArrays
+from asrpool_worker.engine import modeldir
+from asrpool_worker.engine.export import export_directory
+from asrpool_worker.engine.onnx_backend import HostArrays, OnnxBackend
 from asrpool_worker.engine.recogniser import OfflineRow
-from asrpool_worker.engine.seaco.model import BiCifModel, SeacoModel
+from asrpool_worker.engine.seaco.model import BiCifModel, SeacoModel, load
+from asrpool_worker.engine.torch_backend import TorchBackend
 from tests.worker.engine import model_dirs
 from tests.worker.engine.conftest import babble
 from tests.worker.engine.seaco import seaco_dirs
@@ -87,9 +92,6 @@ def test_a_word_of_many_rows_is_encoded_once(seaco: SeacoModel) -> None:
 
 def test_half_precision_hears_the_same_tokens(seaco: SeacoModel) -> None:
     """Masked and filtered attention stays finite in fp16 and bf16: counts are the same, and nothing is NaN."""
-    from asrpool_worker.engine.seaco.model import load
-    from asrpool_worker.engine.torch_backend import TorchBackend
-
     rows = [row(seaco, 5, 2.0, ("开灯",)), row(seaco, 6, 1.0), row(seaco, 7, 3.0, tuple(CHARACTERS * 5))]
     expected = seaco.run(rows)
     for dtype in ("float16", "bfloat16"):
@@ -109,3 +111,24 @@ def test_where_the_head_says_nothing_the_recognisers_own_weights_give_the_times(
     assert found.tokens == (model_dirs.TOKENS[5], model_dirs.TOKENS[6])
     assert len(found.times_ms) == 2
     assert found.times_ms[0] < found.times_ms[1]
+
+
+def test_a_model_without_a_bias_encoder_chooses_among_its_candidates(tmp_path: Path) -> None:
+    """A row's hotwords decide where the model held them possible, in both engines, and leave the other rows alone."""
+    directory = seaco_dirs.write(tmp_path, seaco_dirs.bicif_config(), seed=6)
+    export_directory(directory)
+    model, exported = (
+        load(modeldir.read(directory), backend)
+        for backend in (TorchBackend("cpu", "float32", 1), OnnxBackend("cpu", 1))
+    )
+    plain = row(model, 1, 4.0)
+    (expected,) = model.run([plain])
+    words = tuple(first + second for first in CHARACTERS for second in expected.tokens[:2])
+    asked = row(model, 1, 4.0, words)
+    found = model.run([plain, asked])
+    assert found[0] == expected
+    assert found[1].tokens != expected.tokens
+    assert len(found[1].tokens) == len(expected.tokens) == len(found[1].times_ms)
+    assert any(word in "".join(found[1].tokens) for word in words)
+    assert model.run([asked]) == [found[1]]
+    assert exported.run([plain, asked]) == found

@@ -33,8 +33,8 @@ AXES = {
     "token_ids": {0: "rows", 1: "tokens"},
     "counts": {0: "rows"},
     "fine_alphas": {0: "rows", 1: "fine_frames"},
-}
-HOTWORD_AXES = {
+    "candidates": {0: "rows", 1: "tokens"},
+    "scores": {0: "rows", 1: "tokens"},
     "word_ids": {0: "words", 1: "word_tokens"},
     "word_last": {0: "words"},
     "hotwords": {0: "rows", 1: "row_hotwords"},
@@ -58,15 +58,23 @@ def build(model: ModelDir) -> TensorFunction:
             torch.tensor([1.0, 0.0]),
         )
         example = (*_utterances(dims.paraformer.feature_size, generator), *words)
-        return TensorFunction(HOTWORD_GRAPH, seaco, HOTWORD_INPUTS, HOTWORD_OUTPUTS, AXES | HOTWORD_AXES, example)
+        return TensorFunction(
+            HOTWORD_GRAPH, seaco, HOTWORD_INPUTS, HOTWORD_OUTPUTS, _axes(HOTWORD_INPUTS, HOTWORD_OUTPUTS), example
+        )
     plain = read_bicif(model)
     bicif = BiCifPass(plain)
     load_weights(bicif, model.weights_path)
     example = _utterances(plain.paraformer.feature_size, generator)
-    return TensorFunction(TIMESTAMP_GRAPH, bicif, TIMESTAMP_INPUTS, TIMESTAMP_OUTPUTS, AXES, example)
+    return TensorFunction(
+        TIMESTAMP_GRAPH, bicif, TIMESTAMP_INPUTS, TIMESTAMP_OUTPUTS, _axes(TIMESTAMP_INPUTS, TIMESTAMP_OUTPUTS), example
+    )
 
 
 def _utterances(feature_size: int, generator: torch.Generator) -> tuple[Tensor, ...]:
     tail = torch.zeros(ROWS, FRAMES + 1)
     tail[:, FRAMES] = 1.0
     return torch.randn(ROWS, FRAMES, feature_size, generator=generator), torch.ones(ROWS, FRAMES), tail
+
+
+def _axes(inputs: tuple[str, ...], outputs: tuple[str, ...]) -> dict[str, dict[int, str]]:
+    return {name: AXES[name] for name in (*inputs, *outputs)}

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from asrpool_worker.engine.backend import Backend, RunGraph
+from asrpool_worker.engine.hotword_bias import Candidates, HotwordTree, choose
 from asrpool_worker.engine.modeldir import FloatArray, ModelDir
 from asrpool_worker.engine.paraformer.online_model import SENTENCE_MARKS, place
 from asrpool_worker.engine.paraformer.timestamps import token_times_ms
@@ -24,7 +25,6 @@ from asrpool_worker.engine.seaco.dims import (
     TIMESTAMP_GRAPH,
     UPSAMPLE_TIMES,
     BiCifDims,
-    SeacoDims,
     graph_sizes,
     read_bicif,
     read_seaco,
@@ -49,27 +49,34 @@ SPELLED_LISTS = 1024
 
 
 class BiCifModel:
-    """Whole-utterance Paraformer with a time-stamp head."""
+    """Whole-utterance Paraformer with a time-stamp head. It has no bias encoder: hotwords choose among its candidates."""
 
     def __init__(self, model: ModelDir, dims: BiCifDims, graph: RunGraph, arrays: Arrays) -> None:
         self.model = model
         self.dims = dims
         self._graph = graph
         self._arrays = arrays
+        self._spelled = lru_cache(maxsize=SPELLED_LISTS)(Speller(model).spell_all)
+
+    def check_hotwords(self, words: tuple[str, ...]) -> Hotwords:
+        """Which of a session's words are listened for, and which are not and why."""
+        return self._spelled(words)
 
     def run(self, rows: Sequence[OfflineRow]) -> list[Recognised]:
         """See `Recogniser`."""
         named = self._inputs(rows)
         outputs = self._graph({name: self._arrays.from_host(array) for name, array in named.items()})
-        token_ids, counts, alphas, fine = (self._arrays.to_host(output) for output in outputs)
-        return [
-            self._recognised(
-                token_ids[index, : counts[index]].tolist(),
-                np.asarray(alphas[index, : len(row.frames) + 1], dtype=np.float32),
-                np.asarray(fine[index, : len(row.frames) * UPSAMPLE_TIMES], dtype=np.float32),
-            )
-            for index, row in enumerate(rows)
-        ]
+        token_ids, counts, alphas, fine, *likely = (self._arrays.to_host(output) for output in outputs)
+        said = []
+        for index, (row, count) in enumerate(zip(rows, counts.tolist(), strict=True)):
+            chosen = self._chosen(row, token_ids[index, :count].tolist(), [array[index, :count] for array in likely])
+            weights = alphas[index, : len(row.frames) + 1], fine[index, : len(row.frames) * UPSAMPLE_TIMES]
+            said.append(self._recognised(chosen, *(np.asarray(array, dtype=np.float32) for array in weights)))
+        return said
+
+    def _chosen(self, row: OfflineRow, token_ids: list[int], likely: list[npt.NDArray[Any]]) -> list[int]:
+        words = self._spelled(row.hotwords).token_ids
+        return choose(Candidates(*likely), HotwordTree.of(words)) if words else token_ids
 
     def _inputs(self, rows: Sequence[OfflineRow]) -> NamedArrays:
         dims = self.dims.paraformer
@@ -98,14 +105,6 @@ class BiCifModel:
 class SeacoModel(BiCifModel):
     """Whole-utterance Paraformer with a bias encoder."""
 
-    def __init__(self, model: ModelDir, dims: SeacoDims, graph: RunGraph, arrays: Arrays) -> None:
-        super().__init__(model, dims, graph, arrays)
-        self._spelled = lru_cache(maxsize=SPELLED_LISTS)(Speller(model).spell_all)
-
-    def check_hotwords(self, words: tuple[str, ...]) -> Hotwords:
-        """Which of a session's words are listened for, and which are not and why."""
-        return self._spelled(words)
-
     def _inputs(self, rows: Sequence[OfflineRow]) -> NamedArrays:
         numbers: dict[tuple[int, ...], int] = {(NONE_OF_THEM,): 0}
         asked = [
@@ -127,6 +126,10 @@ class SeacoModel(BiCifModel):
             "bias_weight": np.array([BIAS_WEIGHT if row else 0.0 for row in asked], dtype=np.float32),
         }
         return super()._inputs(rows) | words
+
+    def _chosen(self, row: OfflineRow, token_ids: list[int], likely: list[npt.NDArray[Any]]) -> list[int]:  # noqa: ARG002
+        """The graph itself has decided."""
+        return token_ids
 
 
 def load(model: ModelDir, backend: Backend) -> BiCifModel:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from asrpool_worker.engine.hotword_bias import CANDIDATES
 from asrpool_worker.engine.paraformer.cif import token_shares
 from asrpool_worker.engine.paraformer.dims import ParaformerDims
 from asrpool_worker.engine.paraformer.layers import (
@@ -37,9 +38,10 @@ from asrpool_worker.engine.seaco.dims import (
 )
 
 TIMESTAMP_INPUTS = ("frames", "frame_mask", "tail_mask")
-TIMESTAMP_OUTPUTS = ("token_ids", "counts", "alphas", "fine_alphas")
+PASS_OUTPUTS = ("token_ids", "counts", "alphas", "fine_alphas")
+TIMESTAMP_OUTPUTS = (*PASS_OUTPUTS, "candidates", "scores")
 HOTWORD_INPUTS = (*TIMESTAMP_INPUTS, "word_ids", "word_last", "hotwords", "hotword_mask", "bias_weight")
-HOTWORD_OUTPUTS = TIMESTAMP_OUTPUTS
+HOTWORD_OUTPUTS = PASS_OUTPUTS
 
 
 def turned(x: Tensor, lengths: Tensor) -> Tensor:
@@ -167,14 +169,17 @@ class BiCifPass(nn.Module):
 
     def forward(self, frames: Tensor, frame_mask: Tensor, tail_mask: Tensor) -> tuple[Tensor, ...]:
         """Shapes: frames (B, T, f), frame_mask (B, T), tail_mask (B, T+1): 1 right after each row's last frame
-        → token_ids (B, U), counts (B,), alphas (B, T+1), fine_alphas (B, 3T), not yet scaled to the number of tokens.
+        → token_ids (B, U), counts (B,), alphas (B, T+1), fine_alphas (B, 3T), not yet scaled to the number of tokens,
+        and the likely tokens of each place, best first: candidates (B, U, 8) and their log-probabilities, scores.
         """
         _, _, hidden, counts, alphas, fine = self.recognise(frames, frame_mask, tail_mask)
-        return self.decoder.output_layer(hidden).argmax(dim=-1), counts, alphas, fine
+        logits = self.decoder.output_layer(hidden)
+        scores, candidates = torch.log_softmax(logits.float(), dim=-1).topk(CANDIDATES, dim=-1)
+        return logits.argmax(dim=-1), counts, alphas, fine, candidates, scores
 
     def recognise(self, frames: Tensor, frame_mask: Tensor, tail_mask: Tensor) -> tuple[Tensor, ...]:
         """The tokens' acoustic embeddings (B, U, d), their mask (B, U), the decoder's hidden state (B, U, d), and the
-        last three outputs of `forward`.
+        counts and weights that `forward` gives.
         """
         encoded, _ = self.encoder(frames, frame_mask, None)
         spoken = encoded * frame_mask[..., None]
@@ -215,7 +220,7 @@ class SeacoPass(BiCifPass):
 
         word_ids (W, L): tokens, padded, word_last (W,): the number of each one's last token, hotwords (B, N): numbers of
         words, hotword_mask (B, N), bias_weight (B,): 1 lets hotwords decide as FunASR does, 0 leaves the row as it is
-        → as `BiCifPass.forward`.
+        → the first four of `BiCifPass.forward`.
         """
         embeds, token_mask, hidden, counts, alphas, fine = self.recognise(frames, frame_mask, tail_mask)
         plain = self.decoder.output_layer(hidden)
