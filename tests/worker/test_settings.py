@@ -35,6 +35,21 @@ def test_a_flag_wins_over_a_variable() -> None:
     assert (settings.sessions, settings.drain_seconds, settings.vad) == (7, 9, None)
 
 
+def test_the_further_models_are_off_until_they_are_named() -> None:
+    plain = read("--online=a")
+    assert (plain.punc, plain.speaker, plain.speakers, plain.itn) == (None, None, None, False)
+    full = read("--offline=a", "--punc=p", "--itn=true", "--speakers=voices", ASRPOOL_SPEAKER="s")
+    assert (full.punc, full.speaker, full.speakers, full.itn) == ("p", "s", Path("voices"), True)
+
+
+@pytest.mark.parametrize(
+    ("engine", "dtype"),
+    [("onnx", "float32"), ("onnx", "int8"), ("torch", "float32"), ("torch", "float16"), ("torch", "bfloat16")],
+)
+def test_number_formats_that_an_engine_has(engine: str, dtype: str) -> None:
+    assert read("--online=a", f"--engine={engine}", f"--dtype={dtype}").dtype == dtype
+
+
 def test_json_is_short_for_the_log_format() -> None:
     assert read("--online=a", "--json").log_format == "json"
 
@@ -83,7 +98,12 @@ def test_a_token_is_never_shown() -> None:
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (("--online=a", "--dtype=float16"), "--dtype: engine onnx computes in float32 only"),
+        (("--online=a", "--dtype=float16"), "--dtype: float16 is for engine torch"),
+        (("--online=a", "--engine=onnx", "--dtype=bfloat16"), "--dtype: bfloat16 is for engine torch"),
+        (("--online=a", "--engine=torch", "--dtype=int8"), "--dtype: int8 is for engine onnx"),
+        (("--online=a", "--dtype=int4"), "--dtype: 'int4'"),
+        (("--online=a", "--itn=maybe"), "--itn: 'maybe'"),
+        (("--online=a", "--speakers=voices"), "--speakers: voices are told apart by a speaker model"),
         (("--online=a", "--port=10096"), "--port, --admin-port and --agent-port must differ"),
         (("--online=a", "--admin-token-file=/nowhere/token"), "--admin-token-file: cannot read /nowhere/token"),
     ],

@@ -28,11 +28,18 @@ class Settings(BaseModel):
 
     engine: Literal["onnx", "torch"] = Field("onnx", description="onnx (onnxruntime) or torch")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")
-    dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="float32, float16 or bfloat16")
+    dtype: Literal["float32", "float16", "bfloat16", "int8"] = Field(
+        "float32", description="float32; int8 with engine onnx; float16 or bfloat16 with engine torch"
+    )
     online: str | None = Field(None, description="streaming model: a FunASR model directory or a model id")
     offline: str | None = Field(None, description="model of the second pass: directory or id")
     vad: str | None = Field(None, description="voice activity detection: directory or id")
-    punc: str | None = Field(None, description="punctuation: directory or id")
+    punc: str | None = Field(None, description="punctuation of final texts: directory or id")
+    speaker: str | None = Field(None, description="speaker embedding, who said a final text: directory or id")
+    speakers: Path | None = Field(
+        None, description="folder of enrolled voices, NAME.wav or NAME/*.wav; others are speaker-1, speaker-2, …"
+    )
+    itn: bool = Field(False, description="true or false: write numbers, dates and money as figures in final texts")
     hub: Literal["modelscope", "huggingface"] = Field("modelscope", description="where model ids are looked up")
     model_cache: Path | None = Field(None, description="folder for models that are fetched by id")
     threads: int = Field(1, ge=1, le=1_024, description="threads of one model step on a CPU")
@@ -105,8 +112,13 @@ def _conflicts(given: Mapping[str, str]) -> list[str]:
     problems = []
     if not (given.get("online") or given.get("offline")):
         problems.append("no model: give --online, --offline or both")
-    if given.get("engine", "onnx") == "onnx" and given.get("dtype", "float32") != "float32":
-        problems.append("--dtype: engine onnx computes in float32 only; leave --dtype out or use --engine torch")
+    engine, dtype = given.get("engine", "onnx"), given.get("dtype", "float32")
+    if engine == "onnx" and dtype in ("float16", "bfloat16"):
+        problems.append(f"--dtype: {dtype} is for engine torch; engine onnx computes in float32 or int8")
+    if engine == "torch" and dtype == "int8":
+        problems.append("--dtype: int8 is for engine onnx; engine torch computes in float32, float16 or bfloat16")
+    if given.get("speakers") and not given.get("speaker"):
+        problems.append("--speakers: voices are told apart by a speaker model; give --speaker too")
     names = ("port", "admin_port", "agent_port")
     ports = [given.get(name, str(Settings.model_fields[name].default)) for name in names]
     fixed = [port for port in ports if port != "0"]
