@@ -44,6 +44,9 @@ HUB_ALIASES: dict[str, dict[str, str]] = {
         "fsmn-vad": "funasr/fsmn-vad",
         "ct-punc": "funasr/ct-punc",
         "SenseVoiceSmall": "FunAudioLLM/SenseVoiceSmall",
+        "Whisper-large-v2": "Systran/faster-whisper-large-v2",
+        "Whisper-large-v3": "Systran/faster-whisper-large-v3",
+        "Whisper-large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
         "cam++": "funasr/campplus",
     },
 }

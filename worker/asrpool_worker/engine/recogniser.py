@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from asrpool_worker.engine.messages import Samples
 from asrpool_worker.engine.modeldir import FloatArray, ModelDir
 
 
@@ -14,12 +15,14 @@ class OfflineRow:
     """One utterance and what its session asks of the model.
 
     `frames` (n, feature_size): stacked frames with CMVN applied, by the front end and statistics of the recogniser's own directory.
+    `samples` of the same stretch are there for recognisers with a front end of another kind.
     """
 
     frames: FloatArray
     hotwords: tuple[str, ...] = ()
     language: str = "auto"
     itn: bool = True
+    samples: Samples | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Recogniser(Protocol):
     @property
     def model(self) -> ModelDir:
         """Its directory: whoever makes rows reads front end and statistics there."""
+
+    @property
+    def reads_samples(self) -> bool:
+        """Whether its rows must carry their samples."""
 
     def run(self, rows: Sequence[OfflineRow]) -> list[Recognised]:
         """Recognise the utterances together; what comes for a row does not depend on the others."""
