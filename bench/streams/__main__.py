@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(str(error))
         return 1
     except KeyboardInterrupt:
-        _tell(f"stopped; what was measured until then is in {parsed.out}")
+        _tell(f"stopped; what was measured of this run until then is in {parsed.out}")
         return 130
     if parsed.plot:
         plot.draw(results, parsed.plot, parsed.limit_ms)
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     found = parser.add_argument_group("what is printed")
     found.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     found.add_argument("--plot", type=Path, metavar="FILE", help="p95 against streams, as PNG, SVG or PDF")
-    found.add_argument("--out", type=Path, default=PROJECT / "out" / "streams.json", help="kept after each row")
+    found.add_argument("--out", type=Path, default=PROJECT / "out" / "streams.json", help="kept after each try")
     found.add_argument(
         "--core-price",
         type=_positive,

@@ -1,4 +1,4 @@
-"""All rows, one after the other: prepare what a row's server needs, search, keep what was found after each row.
+"""All rows, one after the other: prepare what a row's server needs, search, keep what was found after each try.
 
 A row that cannot be measured (an export that fails, a server that does not start) says so and the next one goes on.
 After a try that failed the server is started anew, since it may still be working off what was left to it.
@@ -16,16 +16,16 @@ from bench.streams.model_dirs import ModelsError
 from bench.streams.report import RowResult
 from bench.streams.rows import Row, Setup, server_of
 from bench.streams.search import Search
-from bench.streams.server import ServerError, running
+from bench.streams.server import Server, ServerError, ServerSpec, running
 from bench.streams.sherpa_model import sherpa_model
-from bench.streams.trial import Point, Timing, measure
+from bench.streams.trial import Point, Timing, failed_point, measure
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """One run. `counts`: try just these numbers of streams instead of searching; `keep` gets all results after each row."""
+    """One run. `counts`: try just these numbers of streams instead of searching; `keep` gets all results after each try."""
 
     size: Size
     timing: Timing
@@ -49,8 +49,11 @@ def measure_rows(bench: Bench, rows: Sequence[Row]) -> list[RowResult]:
     for row in rows:
         bench.tell(f"— {row.name}")
         try:
-            results.append(_measure_row(bench, row, _prepared(bench, row, setup)))
-        except (ModelsError, ServerError) as error:
+            prepared = _prepared(bench, row, setup)
+            results.append(
+                search_row(bench, row, server_of(row, prepared), lambda found: bench.keep([*results, found]))
+            )
+        except ModelsError as error:
             bench.tell(str(error))
             results.append(RowResult(row, None, None, (), str(error)))
         bench.keep(results)
@@ -84,34 +87,34 @@ def _serves_punctuation(bench: Bench, setup: Setup) -> bool:
     return True
 
 
-def _measure_row(bench: Bench, row: Row, setup: Setup) -> RowResult:
-    spec = server_of(row, setup)
-    search = Search(ceiling=bench.max_streams)
-    counts = list(bench.counts)
-    points: list[Point] = []
-    ready_seconds: float | None = None
-    error = ""
+def search_row(bench: Bench, row: Row, spec: ServerSpec, keep: Callable[[RowResult], None]) -> RowResult:
+    """Try numbers of streams until the answer is known; `keep` gets what was found after each."""
+    search = Search(ceiling=bench.max_streams, given=bench.counts)
+    found = RowResult(row, None, None, ())
+    try:
+        while search.next_count is not None:
+            with running(spec, bench.logs) as server:
+                found = replace(found, ready_seconds=found.ready_seconds or server.ready_seconds)
+                while (count := search.next_count) is not None:
+                    point = _tried(bench, server, row, count)
+                    bench.tell(_line(point))
+                    search.record(count, passed=point.passed)
+                    found = replace(found, best=search.best, points=(*found.points, point))
+                    keep(found)
+                    if not point.passed:
+                        break
+    except ServerError as error:
+        bench.tell(str(error))
+        found = replace(found, error=str(error))
+    return found
 
-    def next_count() -> int | None:
-        return (counts[0] if counts else None) if bench.counts else search.next_count
 
-    while not error and (count := next_count()) is not None:
-        with running(spec, bench.logs) as server:
-            ready_seconds = server.ready_seconds if ready_seconds is None else ready_seconds
-            passed = True
-            while passed and (count := next_count()) is not None:
-                try:
-                    point = measure(server, row.mode, count, bench.timing, row.extra_ms)
-                except ServerError as gone:
-                    error = f"with {count} streams: {gone}"
-                    break
-                passed = point.passed
-                points.append(point)
-                bench.tell(_line(point))
-                if counts:
-                    counts.pop(0)
-                search.record(count, passed=passed)
-    return RowResult(row, search.best if search.tried else None, ready_seconds, tuple(points), error)
+def _tried(bench: Bench, server: Server, row: Row, count: int) -> Point:
+    """A server that ends under its load has failed at that number of streams; another one may carry fewer."""
+    try:
+        return measure(server, row.mode, count, bench.timing, row.extra_ms)
+    except ServerError as error:
+        return failed_point(count, str(error))
 
 
 def _line(point: Point) -> str:

@@ -1,6 +1,6 @@
 """The largest number of streams that is still served in time: doubling until it is not, then bisecting. Pure.
 
-Every number is tried once. A number that failed bounds the search from above for good, so that one lucky try above an
+Every number is tried once. Where numbers are `given`, just these are tried, in their order. A number that failed bounds the search from above for good, so that one lucky try above an
 unlucky one is never asked for.
 """
 
@@ -15,6 +15,7 @@ class Search:
 
     first: int = 1
     ceiling: int = 256
+    given: tuple[int, ...] = ()
     tried: dict[int, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -28,7 +29,9 @@ class Search:
 
     @property
     def next_count(self) -> int | None:
-        """The number to try next, or None when the answer is known."""
+        """The number to try next, or None when the answer is known or all that were given are tried."""
+        if self.given:
+            return next((count for count in self.given if count not in self.tried), None)
         failed = self._failed
         if failed > self.ceiling:
             return self._doubled()

@@ -93,12 +93,12 @@ def measure(server: Server, mode: str, streams: int, timing: Timing, extra_ms: f
         longest = 2 * timing.patience_seconds + 30
         output, _ = client.communicate(timeout=longest)
     except subprocess.TimeoutExpired:
-        return _failed(streams, "the client process did not end in time")
+        return failed_point(streams, "the client process did not end in time")
     finally:
         client.kill()
         client.wait()
     if client.returncode:
-        return _failed(streams, f"the client process ended with exit status {client.returncode}")
+        return failed_point(streams, f"the client process ended with exit status {client.returncode}")
     return point_of(streams, Heard(**json.loads(output)), before, after, timing.limit_seconds)
 
 
@@ -129,7 +129,8 @@ def point_of(streams: int, heard: Heard, before: Usage, after: Usage, limit_seco
     )
 
 
-def _failed(streams: int, error: str) -> Point:
+def failed_point(streams: int, error: str) -> Point:
+    """A try that gave no figures."""
     return Point(streams, False, None, None, None, None, 0, 0, 0, (error,), 0.0, 0.0, 0.0, 0.0, {}, {}, None, {})  # noqa: FBT003 - one of many figures
 
 

@@ -54,8 +54,9 @@ def test_a_search_that_cannot_start_is_refused() -> None:
         Search(first=4, ceiling=2)
 
 
-def test_numbers_given_by_hand_count_up_to_the_first_that_failed() -> None:
-    search = Search()
-    for count, passed in ((1, True), (2, False), (4, True)):
-        search.record(count, passed=passed)
+def test_numbers_given_by_hand_are_all_tried_and_count_up_to_the_first_that_failed() -> None:
+    search = Search(given=(1, 4, 2))
+    while (count := search.next_count) is not None:
+        search.record(count, passed=count != 2)
+    assert list(search.tried) == [1, 4, 2]
     assert search.best == 1
