@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from asrpool_worker.engine.messages import Ended, Event, Failed, Final, Mode, Partial
 from asrpool_worker.session.commands import Close, Command, Feed, Finish, Open, Reply
 from asrpool_worker.session.funasr import MAX_PENDING_BYTES, FunasrSession, Limits, State
+from asrpool_worker.session.replies import final_reply
 
 AUDIO = b"\1\0" * 960
 
@@ -96,15 +97,13 @@ def test_a_partial_without_text_is_not_sent() -> None:
     assert talk.hear(Partial("", 0.1)) == []
 
 
-def test_times_come_as_funasr_sends_them_one_as_a_string() -> None:
+def test_a_final_carries_what_the_models_say_of_it() -> None:
+    """What exactly is `replies`' matter."""
     talk = Talk()
-    talk.say()
+    talk.say(wav_name="a")
     talk.audio()
-    (reply,) = replies(talk.hear(Final("你好", 10, 900, 0.1, ("你", "好"), ((10, 400), (400, 900)))))
-    assert reply["timestamp"] == "[[10,400],[400,900]]"
-    assert reply["stamp_sents"] == [
-        {"text_seg": "你 好", "punc": "", "start": 10, "end": 900, "ts_list": [[10, 400], [400, 900]]}
-    ]
+    event = Final("你好。", 10, 900, 0.1, ("你", "好"), ((10, 400), (400, 900)), speaker="speaker-1", speaker_score=0.5)
+    assert replies(talk.hear(event)) == [final_reply(Mode.TWO_PASS, "a", event)]
 
 
 def test_the_newer_end_is_answered_with_is_end() -> None:

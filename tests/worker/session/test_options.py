@@ -41,6 +41,8 @@ def test_all_fields_are_read() -> None:
         itn=False,
         svs_lang="zh",
         hotwords="窗帘",
+        punc=True,
+        speaker=False,
         is_speaking=True,
         unknown={"field": 1},
     ).config
@@ -49,12 +51,37 @@ def test_all_fields_are_read() -> None:
     assert (config.stream.encoder_chunk_look_back, config.stream.decoder_chunk_look_back) == (2, 0)
     assert (config.wav_name, config.wav_format, config.sample_rate_hz) == ("客厅.wav", "wav", 8000)
     assert (config.stream.itn, config.stream.language, config.stream.hotwords) == (False, "zh", {"窗帘": 20})
+    assert (config.stream.punctuation, config.stream.speakers) == (True, False)
 
 
 def test_a_later_message_changes_only_what_it_names() -> None:
     first = parse(mode="offline", wav_name="a").config
     second = parse_text('{"wav_name": "b"}', first, ALL_MODES).config
     assert (second.stream.mode, second.wav_name) == (Mode.OFFLINE, "b")
+
+
+@pytest.mark.parametrize("key", ["punc", "speaker"])
+@pytest.mark.parametrize(
+    ("said", "meant"), [([], None), ([True], True), ([0], False), ([True, None], None), ([False, True], True)]
+)
+def test_punctuation_and_speakers_are_the_models_matter_until_one_insists(
+    key: str, said: list[object], meant: bool | None
+) -> None:
+    config = SessionConfig()
+    for value in said:
+        config = parse_text(json.dumps({key: value}), config, ALL_MODES).config
+        config = parse_text('{"wav_name": "b"}', config, ALL_MODES).config
+    stream = config.stream
+    assert {"punc": stream.punctuation, "speaker": stream.speakers}[key] is meant
+    assert {"speaker": stream.punctuation, "punc": stream.speakers}[key] is None
+
+
+@pytest.mark.parametrize(
+    ("message", "itn"),
+    [({}, True), ({"svs_itn": False}, False), ({"itn": False}, False), ({"itn": True, "svs_itn": False}, True)],
+)
+def test_itn_may_be_named_as_sensevoices_clients_do(message: dict[str, bool], itn: bool) -> None:
+    assert parse(**message).config.stream.itn is itn
 
 
 @pytest.mark.parametrize(
@@ -100,6 +127,9 @@ BAD = [
     ({"wav_name": ["a"]}, 1007, '"wav_name" must be a string, not a list'),
     ({"wav_name": "a" * 257}, 1008, "257 characters"),
     ({"itn": "yes"}, 1007, '"itn" must be true or false'),
+    ({"punc": "yes"}, 1007, '"punc" must be true or false'),
+    ({"speaker": 2}, 1007, '"speaker" must be true or false'),
+    ({"svs_lang": None}, 1007, '"svs_lang" must be a string, not None'),
     ({"is_speaking": "false"}, 1007, '"is_speaking" must be true or false'),
     ({"is_end": 2}, 1007, '"is_end" must be true or false'),
     ({"hotwords": [1]}, 1007, '"hotwords"'),
@@ -142,8 +172,10 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=8,
 )
-NUMBERS = ("chunk_interval", "encoder_chunk_look_back", "audio_fs", "is_speaking", "is_end", "itn", "svs_itn")
-FIELDS = st.sampled_from(("mode", "chunk_size", "wav_name", "wav_format", "svs_lang", "hotwords", "else", *NUMBERS))
+NUMBERS = ("chunk_interval", "encoder_chunk_look_back", "audio_fs", "is_speaking", "is_end")
+SWITCHES = ("itn", "svs_itn", "punc", "speaker")
+WORDS = ("mode", "chunk_size", "wav_name", "wav_format", "svs_lang", "hotwords", "else")
+FIELDS = st.sampled_from((*WORDS, *NUMBERS, *SWITCHES))
 
 
 @given(st.dictionaries(FIELDS, JSON_VALUES, max_size=6))

@@ -14,7 +14,6 @@ Promises:
 
 from __future__ import annotations
 
-import json
 import math
 from collections import deque
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from asrpool_worker.session.errors import (
     ProtocolError,
 )
 from asrpool_worker.session.options import SessionConfig, parse_text
+from asrpool_worker.session.replies import end_reply, error_reply, final_reply, partial_reply, text_reply
 
 MAX_PENDING_BYTES = 1 << 20
 TEXT_BURST = 50
@@ -122,12 +122,13 @@ class FunasrSession:
         if self.state is State.CLOSED:
             return []
         self._answered_at = now
+        mode, wav_name = self._utterance.stream.mode, self._utterance.wav_name
         match event:
             case Partial():
-                return [Reply(self._partial(event))] if event.text else []
+                return [Reply(partial_reply(mode, wav_name, event.text))] if event.text else []
             case Final():
                 self._said_final = True
-                return [Reply(self._final(event))]
+                return [Reply(final_reply(mode, wav_name, event))]
             case Failed():
                 code = CLOSE_INVALID_DATA if event.fault == "client" else CLOSE_SERVER_ERROR
                 return self.fail(event.message, code, f"{event.fault}_error")
@@ -170,13 +171,7 @@ class FunasrSession:
         self.state = State.CLOSED
         self._pending.clear()
         self._pending_bytes = 0
-        error: dict[str, object] = {
-            "mode": self._config.stream.mode.value,
-            "wav_name": self._config.wav_name,
-            "is_final": False,
-            "is_end": True,
-            "error": message,
-        }
+        error = error_reply(self._config.stream.mode, self._config.wav_name, message)
         return [Reply(error), Close(code, message, result)]
 
     def _guarded(self, message: str | bytes, now: float, arrived: float) -> list[Command]:
@@ -277,38 +272,9 @@ class FunasrSession:
             "max_seconds",
         )
 
-    def _partial(self, event: Partial) -> dict[str, object]:
-        mode = self._utterance.stream.mode
-        name = "2pass-online" if mode is Mode.TWO_PASS else mode.value
-        return {"mode": name, "text": event.text, "wav_name": self._utterance.wav_name, "is_final": False}
-
-    def _final(self, event: Final) -> dict[str, object]:
-        message = self._sentence(event.text)
-        if event.timestamps_ms:
-            stamps = [list(stamp) for stamp in event.timestamps_ms]
-            # FunASR sends the times as a string and the sentences as objects.
-            message["timestamp"] = json.dumps(stamps, separators=(",", ":"))
-            message["stamp_sents"] = [
-                {
-                    "text_seg": " ".join(event.tokens),
-                    "punc": "",
-                    "start": event.begin_ms,
-                    "end": event.end_ms,
-                    "ts_list": stamps,
-                }
-            ]
-        return message
-
     def _end_reply(self) -> Reply:
-        if self._wants_end_reply:
-            mode = self._utterance.stream.mode.value
-            return Reply({"mode": mode, "wav_name": self._utterance.wav_name, "is_final": True, "is_end": True})
-        return Reply(self._sentence(""))
-
-    def _sentence(self, text: str) -> dict[str, object]:
-        mode = self._utterance.stream.mode
-        name = "2pass-offline" if mode is Mode.TWO_PASS else mode.value
-        return {"mode": name, "text": text, "wav_name": self._utterance.wav_name, "is_final": True}
+        mode, wav_name = self._utterance.stream.mode, self._utterance.wav_name
+        return Reply(end_reply(mode, wav_name) if self._wants_end_reply else text_reply(mode, wav_name, ""))
 
 
 def _default_mode(modes: frozenset[Mode]) -> Mode:

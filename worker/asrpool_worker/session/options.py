@@ -1,7 +1,8 @@
 """The text messages of FunASR's protocol, read and bounded before anything is allocated for them.
 
 Every field may come in any text message and stays in force until another message changes it. Unknown fields are ignored,
-as FunASR does; a known field of a wrong type or out of range ends the session with a sentence that names it.
+as FunASR does; a known field of a wrong type or out of range ends the session with a sentence that names it. `punc` and
+`speaker` are ours: FunASR's clients cannot say whether they want punctuation and speakers.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ def _configure(message: dict[str, object], config: SessionConfig, modes: frozens
         itn=_boolean(message, "itn", default=_boolean(message, "svs_itn", default=stream.itn)),
         language=_string(message, "svs_lang", stream.language, 32),
         hotwords=parse_hotwords(message["hotwords"]) if "hotwords" in message else stream.hotwords,
+        punctuation=_choice(message, "punc", stream.punctuation),
+        speakers=_choice(message, "speaker", stream.speakers),
     )
     # How many messages FunASR's client makes of one chunk. Audio may come in frames of any length here, so only its type matters.
     _integer(message, "chunk_interval", 10, 1, 10_000)
@@ -152,6 +155,13 @@ def _boolean(message: dict[str, object], key: str, *, default: bool) -> bool:
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
     raise ProtocolError(f'"{key}" must be true or false, not {_shown(value)}')
+
+
+def _choice(message: dict[str, object], key: str, default: bool | None) -> bool | None:
+    """True insists, False does without, null takes what the worker's models give."""
+    if message.get(key, default) is None:
+        return None
+    return _boolean(message, key, default=bool(default))
 
 
 def _string(message: dict[str, object], key: str, default: str, max_chars: int) -> str:
