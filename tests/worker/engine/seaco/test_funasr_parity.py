@@ -79,7 +79,15 @@ def test_the_merge_is_funasrs_at_any_weight(seaco_directory: Path, reference: An
     present = torch.arange(count + 1)[None]
     with torch.no_grad():
         (found, *_) = module(
-            frames, frame_mask, tail_mask, words, last, present, torch.ones(present.shape), torch.tensor([weight])
+            frames,
+            frame_mask,
+            tail_mask,
+            words,
+            last,
+            torch.zeros(0, 32),
+            present,
+            torch.ones(present.shape),
+            torch.tensor([weight]),
         )
         embeds, _, _, counts, *_ = module.recognise(frames, frame_mask, tail_mask)
         encoded, _ = module.encoder(frames, frame_mask, None)

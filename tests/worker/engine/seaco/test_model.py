@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from asrpool_worker.engine import modeldir
+from asrpool_worker.engine.backend import RunGraph
 from asrpool_worker.engine.export import export_directory
 from asrpool_worker.engine.onnx_backend import HostArrays, OnnxBackend
 from asrpool_worker.engine.recogniser import OfflineRow
+from asrpool_worker.engine.seaco.dims import read_seaco
 from asrpool_worker.engine.seaco.model import BiCifModel, SeacoModel, load
 from asrpool_worker.engine.torch_backend import TorchBackend
 from tests.worker.engine import model_dirs
@@ -52,16 +56,17 @@ def test_the_graphs_values_do_not_depend_on_the_batch(seaco: SeacoModel, seaco_o
     """Not only the tokens: weights are equal to rounding."""
     rows = [row(seaco, 1, 0.7), row(seaco, 2, 4.0, ("开灯", "百千"))]
     for model in (seaco, seaco_onnx):
-        together = [model._arrays.to_host(array) for array in model._graph(inputs(model, rows))]
+        together = graph_outputs(model, rows)
         for index, one in enumerate(rows):
-            alone = [model._arrays.to_host(array) for array in model._graph(inputs(model, [one]))]
+            alone = graph_outputs(model, [one])
             for batched, single in zip(together[2:], alone[2:], strict=True):
                 width = single.shape[1]
                 np.testing.assert_allclose(batched[index, :width], single[0], atol=1e-4)
 
 
-def inputs(model: SeacoModel, rows: list[OfflineRow]) -> dict[str, object]:
-    return {name: model._arrays.from_host(array) for name, array in model._inputs(rows).items()}
+def graph_outputs(model: SeacoModel, rows: list[OfflineRow]) -> list[np.ndarray]:
+    model._vectors.clear()
+    return model._outputs(rows)
 
 
 def test_a_row_without_hotwords_gets_the_plain_pass(seaco: SeacoModel) -> None:
@@ -81,13 +86,35 @@ def test_twice_the_same(seaco: SeacoModel, seaco_onnx: SeacoModel) -> None:
     assert seaco_onnx.run(rows) == seaco_onnx.run(rows)
 
 
-def test_a_word_of_many_rows_is_encoded_once(seaco: SeacoModel) -> None:
-    """Rows of one session, or of one pool's list, share what their words become; only the padding goes to the longest list."""
+class Watched:
+    """A graph that notes what it was given."""
+
+    def __init__(self, graph: RunGraph) -> None:
+        self.graph = graph
+        self.seen: list[dict[str, np.ndarray]] = []
+
+    def __call__(self, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+        self.seen.append(dict(inputs))
+        return self.graph(inputs)
+
+
+def test_a_word_is_encoded_once(seaco_onnx: SeacoModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all rows of a step, and for the steps after it; the text is the same, and what was kept longest unused goes first."""
+    watched = Watched(seaco_onnx._graph)
+    model = SeacoModel(seaco_onnx.model, read_seaco(seaco_onnx.model), watched, HostArrays())
     lists = [("开灯", "关门"), ("关门", "开灯", "关灯"), (), ("开灯",)]
-    named = seaco._inputs([row(seaco, 1, 0.3, words) for words in lists])
-    assert named["word_ids"].shape == (4, 2), "<s> and three words"
-    assert named["hotword_mask"].sum(axis=1).tolist() == [3, 4, 1, 2]
-    assert named["bias_weight"].tolist() == [1, 1, 0, 1]
+    rows = [row(seaco_onnx, seed, 1.0, words) for seed, words in enumerate(lists)]
+    first, again = model.run(rows), model.run(rows)
+    assert first == again == seaco_onnx.run(rows)
+    step, second = watched.seen
+    assert step["word_ids"].shape == (4, 2), "<s> and three words"
+    assert step["hotword_mask"].sum(axis=1).tolist() == [3, 4, 1, 2]
+    assert step["bias_weight"].tolist() == [1, 1, 0, 1]
+    assert (len(second["word_ids"]), len(second["known_words"])) == (1, 3)
+
+    monkeypatch.setattr("asrpool_worker.engine.seaco.model.REMEMBERED_WORDS", 2)
+    model.run([row(seaco_onnx, 1, 0.3, ("关灯",))])
+    assert [seaco_onnx.model.tokens[number] for word in model._vectors for number in word] == list("关门关灯")
 
 
 def test_half_precision_hears_the_same_tokens(seaco: SeacoModel) -> None:

@@ -58,7 +58,8 @@ class SeacoDims(BiCifDims):
 
 def graph_sizes(dims: BiCifDims) -> Mapping[str, int]:
     """The last axes of the graphs' inputs."""
-    return offline_graph_sizes(dims.paraformer)
+    hotwords = {"known_words": dims.paraformer.size} if isinstance(dims, SeacoDims) else {}
+    return {**offline_graph_sizes(dims.paraformer), **hotwords}
 
 
 def read_bicif(model: ModelDir) -> BiCifDims:

@@ -37,6 +37,8 @@ AXES = {
     "scores": {0: "rows", 1: "tokens"},
     "word_ids": {0: "words", 1: "word_tokens"},
     "word_last": {0: "words"},
+    "known_words": {0: "known_words"},
+    "word_vectors": {0: "words"},
     "hotwords": {0: "rows", 1: "row_hotwords"},
     "hotword_mask": {0: "rows", 1: "row_hotwords"},
     "bias_weight": {0: "rows"},
@@ -53,7 +55,8 @@ def build(model: ModelDir) -> TensorFunction:
         words = (
             torch.randint(dims.paraformer.vocabulary, (7, 5), generator=generator),
             torch.tensor([0, 1, 2, 3, 4, 1, 0]),
-            torch.tensor([[0, 3, 2, 1], [0, 6, 5, 4]]),
+            torch.randn(3, dims.paraformer.size, generator=generator),
+            torch.tensor([[0, 3, 9, 1], [0, 6, 5, 7]]),
             torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0]]),
             torch.tensor([1.0, 0.0]),
         )

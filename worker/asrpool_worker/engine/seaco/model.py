@@ -1,10 +1,12 @@
 """BiCif- and SeACo-Paraformer as the engine uses them: utterances of many sessions in, each with its own hotwords.
 
-What a word becomes is computed once for all rows that ask for it, so a step costs by its different words.
+What a word becomes is computed once for all rows that ask for it, and kept: a session brings the same list with each of
+its utterances, so a step costs by the words that are new.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -25,6 +27,7 @@ from asrpool_worker.engine.seaco.dims import (
     TIMESTAMP_GRAPH,
     UPSAMPLE_TIMES,
     BiCifDims,
+    SeacoDims,
     graph_sizes,
     read_bicif,
     read_seaco,
@@ -38,8 +41,12 @@ NamedArrays = dict[str, npt.NDArray[Any]]
 CLASSES = frozenset({TIMESTAMP_CLASS, HOTWORD_CLASS})
 """FunASR's classes that this module runs."""
 
-NONE_OF_THEM = 1
-"""The number of the token <s>, which stands first among every row's hotwords."""
+Word = tuple[int, ...]
+NONE_OF_THEM: Word = (1,)
+"""The token <s>, which stands first among every row's hotwords."""
+
+REMEMBERED_WORDS = 16_384
+"""Words whose vectors are kept from step to step: 32 MiB at a width of 512. To encode 500 anew would cost as much as an utterance."""
 
 BIAS_WEIGHT = 1.0
 """How far hotwords decide over the recogniser; FunASR gives them all of it."""
@@ -50,6 +57,8 @@ SPELLED_LISTS = 1024
 
 class BiCifModel:
     """Whole-utterance Paraformer with a time-stamp head. It has no bias encoder: hotwords choose among its candidates."""
+
+    reads_samples = False
 
     def __init__(self, model: ModelDir, dims: BiCifDims, graph: RunGraph, arrays: Arrays) -> None:
         self.model = model
@@ -64,9 +73,7 @@ class BiCifModel:
 
     def run(self, rows: Sequence[OfflineRow]) -> list[Recognised]:
         """See `Recogniser`."""
-        named = self._inputs(rows)
-        outputs = self._graph({name: self._arrays.from_host(array) for name, array in named.items()})
-        token_ids, counts, alphas, fine, *likely = (self._arrays.to_host(output) for output in outputs)
+        token_ids, counts, alphas, fine, *likely = self._outputs(rows)
         said = []
         for index, (row, count) in enumerate(zip(rows, counts.tolist(), strict=True)):
             chosen = self._chosen(row, token_ids[index, :count].tolist(), [array[index, :count] for array in likely])
@@ -78,7 +85,14 @@ class BiCifModel:
         words = self._spelled(row.hotwords).token_ids
         return choose(Candidates(*likely), HotwordTree.of(words)) if words else token_ids
 
-    def _inputs(self, rows: Sequence[OfflineRow]) -> NamedArrays:
+    def _outputs(self, rows: Sequence[OfflineRow]) -> list[npt.NDArray[Any]]:
+        return self._run(self._utterances(rows))
+
+    def _run(self, named: NamedArrays) -> list[npt.NDArray[Any]]:
+        outputs = self._graph({name: self._arrays.from_host(array) for name, array in named.items()})
+        return [self._arrays.to_host(output) for output in outputs]
+
+    def _utterances(self, rows: Sequence[OfflineRow]) -> NamedArrays:
         dims = self.dims.paraformer
         utterances = [row.frames for row in rows]
         longest = max(map(len, utterances))
@@ -105,27 +119,44 @@ class BiCifModel:
 class SeacoModel(BiCifModel):
     """Whole-utterance Paraformer with a bias encoder."""
 
-    def _inputs(self, rows: Sequence[OfflineRow]) -> NamedArrays:
-        numbers: dict[tuple[int, ...], int] = {(NONE_OF_THEM,): 0}
-        asked = [
-            [numbers.setdefault(word, len(numbers)) for word in self._spelled(row.hotwords).token_ids] for row in rows
-        ]
-        word_ids = np.zeros((len(numbers), max(map(len, numbers))), dtype=np.int64)
-        for word, number in numbers.items():
+    def __init__(self, model: ModelDir, dims: SeacoDims, graph: RunGraph, arrays: Arrays) -> None:
+        super().__init__(model, dims, graph, arrays)
+        self._vectors: OrderedDict[Word, FloatArray] = OrderedDict()
+
+    def _outputs(self, rows: Sequence[OfflineRow]) -> list[npt.NDArray[Any]]:
+        asked = [self._spelled(row.hotwords).token_ids for row in rows]
+        different = dict.fromkeys(word for words in asked for word in words)
+        known = [word for word in different if word in self._vectors]
+        fresh = [NONE_OF_THEM, *(word for word in different if word not in self._vectors)]
+        *outputs, vectors = self._run(self._utterances(rows) | self._words(asked, fresh, known))
+        for word, vector in zip(fresh[1:], vectors[1:], strict=True):
+            self._vectors[word] = np.array(vector, dtype=np.float32)
+        for word in known:
+            self._vectors.move_to_end(word)
+        while len(self._vectors) > REMEMBERED_WORDS:
+            self._vectors.popitem(last=False)
+        return outputs
+
+    def _words(self, asked: Sequence[Sequence[Word]], fresh: Sequence[Word], known: Sequence[Word]) -> NamedArrays:
+        """The inputs that carry each row's hotwords, of which the graph encodes only the `fresh` ones."""
+        word_ids = np.zeros((len(fresh), max(map(len, fresh))), dtype=np.int64)
+        for number, word in enumerate(fresh):
             word_ids[number, : len(word)] = word
-        hotwords = np.zeros((len(rows), 1 + max(map(len, asked))), dtype=np.int64)
+        vectors = [self._vectors[word] for word in known]
+        numbers = {word: number for number, word in enumerate((*fresh, *known))}
+        hotwords = np.zeros((len(asked), 1 + max(map(len, asked))), dtype=np.int64)
         mask = np.zeros(hotwords.shape, dtype=np.float32)
-        for index, row in enumerate(asked):
-            hotwords[index, 1 : 1 + len(row)] = row
-            mask[index, : 1 + len(row)] = 1.0
-        words: NamedArrays = {
+        for index, words in enumerate(asked):
+            hotwords[index, 1 : 1 + len(words)] = [numbers[word] for word in words]
+            mask[index, : 1 + len(words)] = 1.0
+        return {
             "word_ids": word_ids,
-            "word_last": np.array([len(word) - 1 for word in numbers], dtype=np.int64),
+            "word_last": np.array([len(word) - 1 for word in fresh], dtype=np.int64),
+            "known_words": np.array(vectors, dtype=np.float32).reshape(len(known), self.dims.paraformer.size),
             "hotwords": hotwords,
             "hotword_mask": mask,
-            "bias_weight": np.array([BIAS_WEIGHT if row else 0.0 for row in asked], dtype=np.float32),
+            "bias_weight": np.array([BIAS_WEIGHT if words else 0.0 for words in asked], dtype=np.float32),
         }
-        return super()._inputs(rows) | words
 
     def _chosen(self, row: OfflineRow, token_ids: list[int], likely: list[npt.NDArray[Any]]) -> list[int]:  # noqa: ARG002
         """The graph itself has decided."""

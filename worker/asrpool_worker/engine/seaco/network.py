@@ -40,8 +40,8 @@ from asrpool_worker.engine.seaco.dims import (
 TIMESTAMP_INPUTS = ("frames", "frame_mask", "tail_mask")
 PASS_OUTPUTS = ("token_ids", "counts", "alphas", "fine_alphas")
 TIMESTAMP_OUTPUTS = (*PASS_OUTPUTS, "candidates", "scores")
-HOTWORD_INPUTS = (*TIMESTAMP_INPUTS, "word_ids", "word_last", "hotwords", "hotword_mask", "bias_weight")
-HOTWORD_OUTPUTS = PASS_OUTPUTS
+HOTWORD_INPUTS = (*TIMESTAMP_INPUTS, "word_ids", "word_last", "known_words", "hotwords", "hotword_mask", "bias_weight")
+HOTWORD_OUTPUTS = (*PASS_OUTPUTS, "word_vectors")
 
 
 def turned(x: Tensor, lengths: Tensor) -> Tensor:
@@ -212,19 +212,22 @@ class SeacoPass(BiCifPass):
         tail_mask: Tensor,
         word_ids: Tensor,
         word_last: Tensor,
+        known_words: Tensor,
         hotwords: Tensor,
         hotword_mask: Tensor,
         bias_weight: Tensor,
     ) -> tuple[Tensor, ...]:
-        """W words that any row asks for, N hotwords a row, of which the first is always the mark <s> ("none of them").
+        """W words to encode and K that were encoded before, N hotwords a row, of which the first is always the first of the W,
+        the mark <s> ("none of them").
 
-        word_ids (W, L): tokens, padded, word_last (W,): the number of each one's last token, hotwords (B, N): numbers of
-        words, hotword_mask (B, N), bias_weight (B,): 1 lets hotwords decide as FunASR does, 0 leaves the row as it is
-        → the first four of `BiCifPass.forward`.
+        word_ids (W, L): tokens, padded, word_last (W,): the number of each one's last token, known_words (K, d), hotwords
+        (B, N): numbers among the W and the K after them, hotword_mask (B, N), bias_weight (B,): 1 lets hotwords decide as
+        FunASR does, 0 leaves the row as it is → the first four of `BiCifPass.forward`, and the W words as vectors (W, d).
         """
         embeds, token_mask, hidden, counts, alphas, fine = self.recognise(frames, frame_mask, tail_mask)
         plain = self.decoder.output_layer(hidden)
-        words = self.encode_words(word_ids, word_last)[hotwords]
+        encoded = self.encode_words(word_ids, word_last)
+        words = torch.cat((encoded, known_words), dim=0)[hotwords]
         bias = self.filtered(hidden, token_mask, words, hotword_mask)
         attended = self.seaco_decoder(embeds, token_mask, words, bias)
         attended = attended + self.seaco_decoder(hidden, token_mask, words, bias)
@@ -232,7 +235,7 @@ class SeacoPass(BiCifPass):
         weight = bias_weight.float()[:, None, None]
         mixed = torch.log_softmax(plain.float(), -1) * (1.0 - weight) + torch.log_softmax(biased.float(), -1) * weight
         taken = (biased.argmax(dim=-1) != self.no_bias) & (bias_weight > 0)[:, None]
-        return torch.where(taken, mixed.argmax(dim=-1), plain.argmax(dim=-1)), counts, alphas, fine
+        return torch.where(taken, mixed.argmax(dim=-1), plain.argmax(dim=-1)), counts, alphas, fine, encoded
 
     def encode_words(self, word_ids: Tensor, word_last: Tensor) -> Tensor:
         """One vector a word: word_ids (W, L), word_last (W,) → (W, d)."""
