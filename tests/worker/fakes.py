@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from asrpool_worker.engine.messages import (
     Mode,
     Partial,
     Samples,
+    Sentence,
     Sink,
     StreamOptions,
 )
@@ -28,7 +30,10 @@ LOUDEST = np.float32(-1.0)
 
 
 class FakeStream:
-    """One character for each 600 ms of sound; silence says nothing; full-scale audio counts as unusable."""
+    """One character for each 600 ms of sound; silence says nothing; full-scale audio counts as unusable.
+
+    Its finals carry what the stream insists on: a mark after the last character, one speaker, the language it was told.
+    """
 
     def __init__(self, engine: FakeEngine, session_id: str, options: StreamOptions, sink: Sink) -> None:
         self.engine = engine
@@ -72,9 +77,17 @@ class FakeStream:
     def _finish(self) -> None:
         if self.heard_sound and self.options.mode is not Mode.ONLINE:
             end_ms = self.samples * 1000 // SAMPLE_RATE_HZ
-            tokens = tuple("一" * self.said)
+            text, tokens = "一" * self.said, tuple("一" * self.said)
             stamps = tuple((600 * index, 600 * (index + 1)) for index in range(self.said))
-            self.sink(Final("一" * self.said, 0, end_ms, 0.2, tokens, stamps))
+            final = Final(text, 0, end_ms, 0.2, tokens, stamps)
+            if self.options.punctuation:
+                sentences = (Sentence(text, "。", 0, stamps[-1][1], stamps),) if stamps else ()
+                final = replace(final, text=text + "。", sentences=sentences)
+            if self.options.speakers:
+                final = replace(final, speaker="speaker-1", speaker_score=0.75)
+            if self.options.language != StreamOptions.language:
+                final = replace(final, language=self.options.language, emotion="happy", sound_event="speech")
+            self.sink(final)
         self._end_with(Ended())
 
     def _end_with(self, event: Ended | Failed) -> None:
@@ -91,11 +104,13 @@ class FakeEngine:
         self,
         modes: frozenset[Mode] = frozenset(Mode),
         *,
+        speakers: bool = True,
         flood: int = 1,
         partial_chars: int = 1,
         load: Callable[[], None] | None = None,
     ) -> None:
         self.modes = modes
+        self.speakers = speakers
         self.flood = flood
         self.partial_chars = partial_chars
         self.gate = threading.Event()
@@ -117,6 +132,8 @@ class FakeEngine:
     def open(self, session_id: str, options: StreamOptions, sink: Sink) -> FakeStream:
         if options.chunk_size == (0, 1, 30):
             raise OptionError("this model cannot look so far ahead")
+        if options.speakers and not self.speakers:
+            raise OptionError("no speaker model is loaded")
         stream = FakeStream(self, session_id, options, sink)
         self.opened.append(stream)
         self.open_streams.add(stream)

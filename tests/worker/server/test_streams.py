@@ -13,6 +13,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from asrpool_worker.engine.messages import Mode, StreamOptions
 from asrpool_worker.server.worker import StreamBounds
 from tests.worker.fakes import FakeEngine
 from tests.worker.server.running import SECOND, Running, hear, hear_all, running, say
@@ -85,21 +86,48 @@ async def test_binary_is_echoed_only_where_it_was_offered(offered: list[str] | N
         assert socket.subprotocol == chosen
 
 
-async def test_what_is_asked_for_and_not_acted_on_is_logged_once_a_session(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_a_client_asks_of_finals_comes_back_in_them() -> None:
+    async with running() as server, server.connect() as socket:
+        await say(socket, mode="offline", punc=True, speaker=True, svs_lang="yue", hotwords="窗帘", itn=False)
+        await socket.send(SECOND)
+        await say(socket, is_speaking=False, is_end=True)
+        final = (await hear_all(socket))[0]
+        (stream,) = server.engine.opened
+    assert stream.options == StreamOptions(
+        Mode.OFFLINE, itn=False, language="yue", hotwords={"窗帘": 20}, punctuation=True, speakers=True
+    )
+    assert (final["text"], final["stamp_sents"][0]["punc"]) == ("一。", "。")
+    assert (final["spk_name"], final["spk_score"]) == ("speaker-1", 0.75)
+    assert (final["language"], final["emotion"], final["event"]) == ("yue", "happy", "speech")
+
+
+async def test_a_client_that_insists_on_a_model_that_is_not_there_is_told() -> None:
+    async with running(engine=FakeEngine(speakers=False)) as server:
+        for insists in (False, True):
+            async with server.connect() as socket:
+                await say(socket, mode="offline", **({"speaker": True} if insists else {}))
+                await socket.send(SECOND)
+                await say(socket, is_speaking=False, is_end=True)
+                assert (await hear(socket)).get("error") == ("no speaker model is loaded" if insists else None)
+
+
+async def test_what_has_no_effect_without_finals_is_logged_once_a_session(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
+    wishes = {"hotwords": '{"阿里": 20}', "svs_lang": "yue"}
     async with running() as server, server.connect(additional_headers={"Device-Id": "a"}) as socket:
         for _ in range(2):
-            await say(socket, mode="online", hotwords='{"阿里": 20}', svs_lang="yue", is_speaking=True)
+            await say(socket, mode="online", **wishes, is_speaking=True)
             await socket.send(SECOND)
             await say(socket, is_speaking=False, is_end=True)
             await hear_all(socket)
-    async with running() as server, server.connect() as plain:
-        await say(plain, mode="online", itn=True)
-        await plain.send(SECOND)
-        await hear(plain)
-    told = [record for record in caplog.records if "not acted on" in record.message]
+    for message in ({"mode": "online", "itn": True}, {"mode": "2pass", **wishes}):
+        async with running() as server, server.connect() as plain:
+            await say(plain, **message)
+            await plain.send(SECOND)
+            await hear(plain)
+    told = [record for record in caplog.records if "no finals" in record.message]
     assert [(record.message, vars(record)["session"]) for record in told] == [
-        ("asked for and not acted on yet: hotwords, language", "a")
+        ("asked for, but mode online has no finals to show it: hotwords, language", "a")
     ]
 
 

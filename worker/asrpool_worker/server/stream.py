@@ -18,7 +18,7 @@ from typing import ParamSpec
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from asrpool_worker.engine.messages import Ended, Engine, Event, Failed, Stream, StreamOptions
+from asrpool_worker.engine.messages import Ended, Engine, Event, Failed, Mode, Stream, StreamOptions
 from asrpool_worker.errors import OptionError, ServerError
 from asrpool_worker.server.worker import Worker
 from asrpool_worker.session.commands import Close, Command, Feed, Finish, Open, Reply
@@ -48,7 +48,7 @@ class LiveStream:
         self._outbox: asyncio.Queue[Reply | Close] = asyncio.Queue()
         self._timer: asyncio.TimerHandle | None = None
         self._result: str | None = None
-        self._said_what_is_ignored = False
+        self._said_what_has_no_effect = False
 
     async def run(self) -> str:
         """Serve the stream until its socket is closed."""
@@ -143,7 +143,7 @@ class LiveStream:
         for command in commands:
             match command:
                 case Open(options):
-                    self._say_what_is_ignored(options)
+                    self._say_what_has_no_effect(options)
                     try:
                         self._stream = self._engine.open(self._id, options, self._on_event)
                     except OptionError as error:
@@ -163,13 +163,20 @@ class LiveStream:
                     self._post(command)
         self._arm()
 
-    def _say_what_is_ignored(self, options: StreamOptions) -> None:
-        """Once a session. Text normalisation is asked for by default, so asking for it says nothing."""
-        asked = [("hotwords", bool(options.hotwords)), ("language", options.language != StreamOptions.language)]
-        names = ", ".join(name for name, given in asked if given)
-        if names and not self._said_what_is_ignored:
-            log.info("asked for and not acted on yet: %s", names, extra={"session": self._id})
-            self._said_what_is_ignored = True
+    def _say_what_has_no_effect(self, options: StreamOptions) -> None:
+        """Once a session. Figures for numbers are asked for by default, so asking for them says nothing."""
+        if options.mode is not Mode.ONLINE or self._said_what_has_no_effect:
+            return
+        asked = {
+            "hotwords": bool(options.hotwords),
+            "language": options.language != StreamOptions.language,
+            "punctuation": options.punctuation,
+            "speakers": options.speakers,
+        }
+        names = ", ".join(name for name, given in asked.items() if given)
+        if names:
+            log.info("asked for, but mode online has no finals to show it: %s", names, extra={"session": self._id})
+            self._said_what_has_no_effect = True
 
     def _post(self, item: Reply | Close) -> None:
         if isinstance(item, Close):
