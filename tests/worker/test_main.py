@@ -21,7 +21,10 @@ def test_export_without_its_libraries_says_what_is_missing(
     assert line.startswith("asrpool-worker: export needs torch and onnx, which are not installed here")
 
 
-def test_help_says_what_is_not_acted_on_yet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_says_where_what_clients_ask_for_acts(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["serve", "--help"])
-    assert "hotwords, itn and language" in " ".join(capsys.readouterr().out.split())
+    told = " ".join(capsys.readouterr().out.split())
+    assert "acts on finals, where the models given here can do it" in told
+    for flag in ("--punc", "--speaker", "--speakers", "--itn", "--dtype"):
+        assert f"{flag} VALUE" in told

@@ -43,7 +43,8 @@ def _parser() -> argparse.ArgumentParser:
         "serve",
         help="run a worker",
         description="Run a worker. Every flag can also be given as a variable: --admin-port as ASRPOOL_ADMIN_PORT. "
-        "What clients ask of hotwords, itn and language is accepted and not acted on yet; the log says so.",
+        "What clients ask of hotwords, language, punctuation, speakers and figures acts on finals, where the models given "
+        "here can do it.",
         epilog="example: asrpool-worker serve --online models/paraformer-tiny-streaming --vad models/fsmn-vad-tiny "
         "--offline models/paraformer-tiny",
     )
