@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,9 @@ from asrpool_worker.engine.onnx_backend import HostArrays, OnnxBackend
 from asrpool_worker.engine.recogniser import OfflineRow
 from asrpool_worker.engine.seaco.dims import read_seaco
 from asrpool_worker.engine.seaco.model import BiCifModel, SeacoModel, load
+from asrpool_worker.engine.seaco.network import SeacoPass
 from asrpool_worker.engine.torch_backend import TorchBackend
+from asrpool_worker.engine.weights import load_weights
 from tests.worker.engine import model_dirs
 from tests.worker.engine.conftest import babble
 from tests.worker.engine.seaco import seaco_dirs
@@ -159,3 +162,27 @@ def test_a_model_without_a_bias_encoder_chooses_among_its_candidates(tmp_path: P
     assert any(word in "".join(found[1].tokens) for word in words)
     assert model.run([asked]) == [found[1]]
     assert exported.run([plain, asked]) == found
+
+
+@pytest.mark.parametrize("count", [1, 2, 49, 50, 51, 80])
+def test_a_row_with_many_hotwords_sees_fifty(seaco_directory: Path, count: int) -> None:
+    """The limit counts the mark <s>, which is seen in any case, twice where it is among the fifty; padding is never seen."""
+    model = modeldir.read(seaco_directory)
+    module = SeacoPass(read_seaco(model))
+    load_weights(module, model.weights_path)
+    generator = torch.Generator().manual_seed(count)
+    mask = torch.zeros(2, 90)
+    mask[0, :count] = 1.0
+    mask[1, :3] = 1.0
+    with torch.no_grad():
+        words = module.encode_words(torch.randint(3, 20, (90, 3), generator=generator), torch.full((90,), 2))
+        hidden = torch.randn(2, 6, 32, generator=generator)
+        token_mask = torch.tensor([[1.0] * 6, [1.0] * 2 + [0.0] * 4])
+        seen = module.filtered(hidden, token_mask, words[None].expand(2, -1, -1), mask)[:, 0, 0].exp()
+    assert seen[1].tolist() == [1.0] * 3 + [0.0] * 87
+    assert seen[0, count:].sum() == 0
+    if count <= 50:
+        assert seen[0].sum() == count
+    else:
+        assert seen[0, 0].item() == pytest.approx(1.0) or seen[0, 0].item() == pytest.approx(2.0)
+        assert seen[0].sum().item() == pytest.approx(51)
