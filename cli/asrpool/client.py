@@ -23,7 +23,10 @@ MODES = ("2pass", "online", "offline")
 
 @dataclass(frozen=True)
 class StreamRequest:
-    """What to ask of the server. Without a `mode` the server takes its best: 2pass, or what its models allow. `open_seconds` must leave the gateway its time to hold a newcomer while a pod starts."""
+    """What to ask of the server. What is None is not asked: without a `mode` the server takes its best, 2pass or what its models
+    allow. `punctuation` and `speakers` are asked for in words that asrpool's workers understand; FunASR's own servers ignore them.
+    `open_seconds` must leave the gateway its time to hold a newcomer while a pod starts.
+    """
 
     url: str
     mode: str | None = None
@@ -32,6 +35,10 @@ class StreamRequest:
     sample_rate_hz: int = 16_000
     chunk_size: tuple[int, int, int] = (5, 10, 5)
     hotwords: str = ""
+    language: str | None = None
+    itn: bool | None = None
+    punctuation: bool | None = None
+    speakers: bool | None = None
     open_seconds: float = 120.0
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -86,8 +93,16 @@ class LiveConnection:
                 f"cannot connect to {request.url}: {error or type(error).__name__}", lost=False
             ) from error
         self = cls(socket, request)
+        wishes = {
+            "mode": request.mode or None,
+            "svs_lang": request.language,
+            "itn": request.itn,
+            "svs_itn": request.itn,
+            "punc": request.punctuation,
+            "speaker": request.speakers,
+        }
         await self._say(
-            **({"mode": request.mode} if request.mode else {}),
+            **{key: wish for key, wish in wishes.items() if wish is not None},
             chunk_size=list(request.chunk_size),
             chunk_interval=10,
             encoder_chunk_look_back=4,
@@ -96,7 +111,6 @@ class LiveConnection:
             wav_format="pcm",
             audio_fs=request.sample_rate_hz,
             hotwords=request.hotwords,
-            itn=True,
             is_speaking=True,
         )
         return self

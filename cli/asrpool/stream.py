@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
-import json
 import os
 import sys
 import time
@@ -13,13 +12,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
 from asrpool.audio import RIFF, Pcm, read_audio, read_wav
-from asrpool.client import MODES, Heard, LiveConnection, StreamRequest
+from asrpool.client import MODES, LiveConnection, StreamRequest
 from asrpool.errors import StreamError
+from asrpool.hotwords import as_message, hotwords
+from asrpool.stream_view import JsonView, LinesView, ScreenView, View
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -39,7 +36,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument("--speed", type=_speed, default=1.0, help="realtime (default), max, or a factor such as 4")
     parser.add_argument("--chunk-ms", type=_milliseconds, default=60.0, help="audio in one message (default: 60)")
     parser.add_argument("--rate", type=_rate, default=16_000, help="samples a second of raw PCM (default: %(default)s)")
-    parser.add_argument("--hotwords", default="", help='words parted by spaces, or a JSON object {"word": weight}')
+    _add_wishes(parser)
     parser.add_argument(
         "--open-seconds", type=_seconds, default=120.0, help="longest wait for the connection (default: 120)"
     )
@@ -51,6 +48,25 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     )
     parser.add_argument("--json", action="store_true", help="print each message of the server as one line of JSON")
     parser.set_defaults(run=run)
+
+
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
+    """What to ask of the finals. Where nothing is asked, the server's models decide."""
+    parser.add_argument(
+        "--hotword",
+        type=hotwords,
+        action="append",
+        default=[],
+        metavar="WORD[:WEIGHT]|FILE",
+        help="a word to listen for, weight 0 to 1000 (default: 20), or a file with WORD [WEIGHT] on each line; may be repeated",
+    )
+    parser.add_argument("--language", help="what is spoken, for models that can be told: zh, en, yue, ja, ko, …")
+    for flag, what in (
+        ("--punc", "punctuation; --punc fails where the server has none"),
+        ("--speaker", "who speaks; --speaker fails where the server cannot tell"),
+        ("--itn", "numbers, dates and money as figures, where the server can"),
+    ):
+        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=what)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -65,17 +81,19 @@ def run(parsed: argparse.Namespace) -> int:
         device_id=parsed.device_id,
         wav_name="stdin" if parsed.file == "-" else Path(parsed.file).name,
         sample_rate_hz=pcm.sample_rate_hz,
-        hotwords=parsed.hotwords,
+        hotwords=as_message(parsed.hotword),
+        language=parsed.language,
+        itn=parsed.itn,
+        punctuation=parsed.punc,
+        speakers=parsed.speaker,
         open_seconds=parsed.open_seconds,
     )
-    show: _Screen | _Lines | _Json = _Json() if parsed.json else _Screen() if sys.stdout.isatty() else _Lines()
+    show: View = JsonView() if parsed.json else ScreenView() if sys.stdout.isatty() else LinesView()
     asyncio.run(_stream(request, _frames(pcm, parsed, endless=endless), show, parsed.finish_seconds))
     return 0
 
 
-async def _stream(
-    request: StreamRequest, frames: AsyncIterator[bytes], show: _Screen | _Lines | _Json, finish_seconds: float
-) -> None:
+async def _stream(request: StreamRequest, frames: AsyncIterator[bytes], show: View, finish_seconds: float) -> None:
     loop = asyncio.get_running_loop()
     async with await LiveConnection.open(request) as connection:
         show.opened(connection.pod, connection.session_id)
@@ -158,78 +176,6 @@ def _read_stdin_start(raw_rate_hz: int) -> tuple[Pcm, bool]:
     if start == RIFF:
         return read_wav(io.BytesIO(start + sys.stdin.buffer.read()), "stdin"), False
     return Pcm(start, raw_rate_hz), True
-
-
-class _Json:
-    """For programs: the server's messages as they are, one a line."""
-
-    def opened(self, pod: str | None, session_id: str | None) -> None:
-        print(json.dumps({"pod": pod, "session": session_id}), flush=True)
-
-    def heard(self, heard: Heard) -> None:
-        print(json.dumps(heard.message, ensure_ascii=False), flush=True)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_error: object) -> None:
-        return None
-
-
-class _Lines:
-    """For pipes: what an utterance is so far, a line for each partial; its final without a mark."""
-
-    def __init__(self) -> None:
-        self._so_far = ""
-
-    def opened(self, pod: str | None, session_id: str | None) -> None:
-        print(f"# pod {pod or 'unnamed'}, session {session_id or 'unnamed'}", flush=True)
-
-    def heard(self, heard: Heard) -> None:
-        if heard.final:
-            text = self._so_far if heard.ends_online else heard.text
-            self._so_far = ""
-            if text:
-                print(text, flush=True)
-        else:
-            self._so_far += heard.text
-            print(f"… {self._so_far}", flush=True)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_error: object) -> None:
-        return None
-
-
-class _Screen:
-    """For eyes: finals stay, the running utterance grows below them."""
-
-    def __init__(self) -> None:
-        self._console = Console()
-        self._live = Live(Text(""), console=self._console, refresh_per_second=20)
-        self._so_far = ""
-
-    def opened(self, pod: str | None, session_id: str | None) -> None:
-        self._console.print(Text(f"pod {pod or 'unnamed'}, session {session_id or 'unnamed'}", style="dim"))
-
-    def heard(self, heard: Heard) -> None:
-        if heard.final:
-            text = self._so_far if heard.ends_online else heard.text
-            self._so_far = ""
-            self._live.update(Text(""), refresh=True)
-            if text:
-                self._console.print(Text(text, style="bold"))
-        else:
-            self._so_far += heard.text
-            self._live.update(Text(f"{self._so_far} ▌", style="cyan"))
-
-    def __enter__(self) -> None:
-        self._live.start()
-
-    def __exit__(self, *_error: object) -> None:
-        self._live.update(Text(self._so_far))
-        self._live.stop()
 
 
 def _speed(text: str) -> float:

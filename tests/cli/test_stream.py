@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from asrpool.main import main
-from asrpool_worker.engine.messages import Mode
+from asrpool_worker.engine.messages import Mode, StreamOptions
 from tests.worker.fakes import FakeEngine
 from tests.worker.server.running import SECOND, Running, running
 
@@ -64,6 +64,48 @@ async def test_json_is_what_the_server_said_a_line_each(two_seconds: Path, capsy
     assert opened["pod"] == "pod-1"
     assert [message.get("text") for message in messages] == ["一", "一", "一", None]
     assert messages[-1]["is_end"] is True
+
+
+async def test_what_is_asked_of_the_finals_reaches_the_engine_and_is_shown(
+    two_seconds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("厨房 5\n", encoding="utf-8")
+    flags = ["--punc", "--speaker", "--no-itn", "--language=yue", "--hotword=窗帘:30", f"--hotword={words}"]
+    async with running() as server:
+        assert await command(server, str(two_seconds), "--mode=offline", "--speed=max", *flags) == 0
+        (stream,) = server.engine.opened
+    assert stream.options == StreamOptions(
+        Mode.OFFLINE,
+        itn=False,
+        language="yue",
+        hotwords={"窗帘": 30, "厨房": 5},
+        punctuation=True,
+        speakers=True,
+    )
+    assert capsys.readouterr().out.splitlines()[1:] == ["speaker-1 (0.75): 一一一。 [yue, happy, speech]"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "punctuation", "speakers", "itn"),
+    [([], None, None, True), (["--no-punc", "--no-speaker", "--itn"], False, False, True)],
+)
+async def test_what_is_not_asked_is_left_to_the_servers_models(
+    two_seconds: Path, flags: list[str], punctuation: bool | None, speakers: bool | None, itn: bool
+) -> None:
+    async with running() as server:
+        assert await command(server, str(two_seconds), "--speed=max", *flags) == 0
+        options = server.engine.opened[0].options
+    assert (options.punctuation, options.speakers, options.itn) == (punctuation, speakers, itn)
+    assert (options.language, options.hotwords) == (StreamOptions.language, {})
+
+
+async def test_to_insist_on_a_model_that_is_not_there_is_status_1(
+    two_seconds: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(engine=FakeEngine(speakers=False)) as server:
+        assert await command(server, str(two_seconds), "--speaker") == 1
+    assert "no speaker model is loaded" in capsys.readouterr().err
 
 
 async def piped(server: Running, data: bytes, *arguments: str) -> tuple[int, str]:
@@ -150,6 +192,7 @@ def test_wrong_usage_is_status_2(
         ["--finish-seconds", "0"],
         ["--open-seconds", "-1"],
         ["--mode", "3pass"],
+        ["--hotword", "窗帘:many"],
         [],
     ],
 )
