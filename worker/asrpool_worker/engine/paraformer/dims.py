@@ -13,8 +13,9 @@ STREAMING_GRAPH, OFFLINE_GRAPH = "online", "offline"
 """What the exported graphs are called in their metadata."""
 
 ONLINE_CLASSES = frozenset({"ParaformerStreaming"})
-OFFLINE_CLASSES = frozenset({"Paraformer", "BiCifParaformer", "SeacoParaformer"})
-"""The last two are a Paraformer with an extra time-stamp head and hotword encoder; their recogniser is the same."""
+OFFLINE_CLASSES = frozenset({"Paraformer"})
+EXTENDED_CLASSES = frozenset({"BiCifParaformer", "SeacoParaformer"})
+"""A Paraformer with more beside it, which the family `seaco` runs."""
 
 PART_CLASSES = {
     "encoder": frozenset({"SANMEncoder", "SANMEncoderChunkOpt"}),
@@ -82,7 +83,7 @@ def offline_graph_sizes(dims: ParaformerDims) -> Mapping[str, int]:
 
 def read_dims(model: ModelDir, streaming: bool) -> ParaformerDims:
     """The dimensions in `model`'s configuration. Raises `ModelError` for what this engine does not compute."""
-    allowed = ONLINE_CLASSES if streaming else OFFLINE_CLASSES
+    allowed = ONLINE_CLASSES if streaming else OFFLINE_CLASSES | EXTENDED_CLASSES
     where = f"{model.path}/config.yaml"
     if model.model_class not in allowed:
         role = "online" if streaming else "offline"

@@ -13,7 +13,7 @@ from asrpool_worker.errors import ModelError
 TIMESTAMP_GRAPH, HOTWORD_GRAPH = "bicif", "seaco"
 """What the exported graphs are called in their metadata."""
 
-TIMESTAMP_CLASS, HOTWORD_CLASS = "BiCifParaformer", "SeacoParaformer"
+HOTWORD_CLASS = "SeacoParaformer"
 UPSAMPLE_TIMES = 3
 STACKED_FRAMES = 6
 """What FunASR's rule for time stamps is written for: a third of a stacked frame of 60 ms."""

@@ -17,13 +17,13 @@ import numpy.typing as npt
 from asrpool_worker.engine.backend import Backend, RunGraph
 from asrpool_worker.engine.hotword_bias import Candidates, HotwordTree, choose
 from asrpool_worker.engine.modeldir import FloatArray, ModelDir
+from asrpool_worker.engine.paraformer.dims import EXTENDED_CLASSES
 from asrpool_worker.engine.paraformer.online_model import SENTENCE_MARKS, place
 from asrpool_worker.engine.paraformer.timestamps import token_times_ms
 from asrpool_worker.engine.recogniser import OfflineRow, Recognised
 from asrpool_worker.engine.seaco.dims import (
     HOTWORD_CLASS,
     HOTWORD_GRAPH,
-    TIMESTAMP_CLASS,
     TIMESTAMP_GRAPH,
     UPSAMPLE_TIMES,
     BiCifDims,
@@ -38,7 +38,7 @@ from asrpool_worker.engine.slots import Arrays
 from asrpool_worker.engine.text import CONTROL_TOKENS
 
 NamedArrays = dict[str, npt.NDArray[Any]]
-CLASSES = frozenset({TIMESTAMP_CLASS, HOTWORD_CLASS})
+CLASSES = EXTENDED_CLASSES
 """FunASR's classes that this module runs."""
 
 Word = tuple[int, ...]
