@@ -37,7 +37,11 @@ class Models(Group):
     punc: ModelName | None = None
     """Punctuation model for final results."""
     speaker: ModelName | None = None
-    """Speaker embedding model for final results."""
+    """Speaker embedding model: final results say who spoke, as `speaker-1`, `speaker-2`, … of each stream. Voices that are to be
+    known by name are mounted with worker.podTemplate, and their folder named by the variable ASRPOOL_SPEAKERS.
+    """
+    itn: bool = False
+    """Numbers, dates and money as figures in final results; a stream may do without."""
 
 
 class Engine(StrEnum):
@@ -53,6 +57,7 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
+    INT8 = "int8"
 
 
 class PullPolicy(StrEnum):
@@ -148,6 +153,21 @@ class Batching(Group):
 class Worker(Group):
     """The worker pods: image, engine, hardware, and an overlay for everything else."""
 
+    rules = (
+        Rule(
+            cel="!has(self.engine) || !has(self.dtype) || self.engine != 'onnx' || self.dtype in ['float32', 'int8']",
+            sentence="engine onnx computes in float32 or int8; float16 and bfloat16 need engine torch",
+            holds=lambda worker: worker.engine is not Engine.ONNX or worker.dtype in (Dtype.FLOAT32, Dtype.INT8),
+            field=".dtype",
+        ),
+        Rule(
+            cel="!has(self.engine) || !has(self.dtype) || self.engine != 'torch' || self.dtype != 'int8'",
+            sentence="engine torch computes in float32, float16 or bfloat16; int8 needs engine onnx",
+            holds=lambda worker: worker.engine is not Engine.TORCH or worker.dtype is not Dtype.INT8,
+            field=".dtype",
+        ),
+    )
+
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Container image; the operator's own default where empty."""
     image_pull_policy: PullPolicy | None = None
@@ -159,7 +179,9 @@ class Worker(Group):
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
     """`auto` takes the GPU where the pod has one."""
     dtype: Dtype = Dtype.FLOAT32
-    """The number format the models are computed in."""
+    """The number format the models are computed in: float16 and bfloat16 with engine torch; int8 with engine onnx, from
+    directories that `asrpool-worker export --int8` wrote.
+    """
     threads: int | None = Field(default=None, ge=1, le=256)
     """CPU threads of the engine; from the CPU limit where empty."""
     resources: ResourceRequirements = ResourceRequirements()

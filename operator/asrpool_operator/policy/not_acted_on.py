@@ -8,9 +8,10 @@ from asrpool_operator.api import ASRPoolSpec, Engine
 
 
 def _names_a_hub_model_for_onnx(spec: ASRPoolSpec) -> bool:
-    models = (spec.models.online, spec.models.offline, spec.models.vad)
+    models = spec.models
     return spec.worker.engine is Engine.ONNX and any(
-        model is not None and not model.startswith(("/", ".")) for model in models
+        model is not None and not model.startswith(("/", "."))
+        for model in (models.online, models.offline, models.vad, models.punc, models.speaker)
     )
 
 
@@ -22,8 +23,6 @@ _FIELDS: tuple[tuple[str, Callable[[ASRPoolSpec], bool]], ...] = (
         ),
         _names_a_hub_model_for_onnx,
     ),
-    ("spec.models.punc", lambda spec: spec.models.punc is not None),
-    ("spec.models.speaker", lambda spec: spec.models.speaker is not None),
     (
         "spec.sessions.perPod: auto (a stated default is used)",
         lambda spec: spec.sessions.per_pod == "auto",

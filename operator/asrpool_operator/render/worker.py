@@ -93,6 +93,8 @@ def arguments(pool: ASRPool) -> list[str]:
         ("offline", models.offline),
         ("vad", models.vad),
         ("punc", models.punc),
+        ("speaker", models.speaker),
+        ("itn", "true" if models.itn else None),
         ("threads", worker.threads or _cpu_limit(worker)),
         ("max-batch", min(worker.batching.max_batch, 1024)),
         ("capacity", spec.sessions.capacity),

@@ -77,6 +77,12 @@ BY_RULE = {
         "spec.worker.modelCache",
         "exactly one of persistentVolumeClaim",
     ),
+    "HalfPrecisionWithOnnx": Wrong(
+        {"models": MODELS, "worker": {"dtype": "float16"}}, "spec.worker", "engine onnx computes in float32 or int8"
+    ),
+    "EightBitsWithTorch": Wrong(
+        {"models": MODELS, "worker": {"engine": "torch", "dtype": "int8"}}, "spec.worker", "int8 needs engine onnx"
+    ),
     "NameTooLongForItsServices": Wrong({"models": MODELS}, "metadata.name", "at most 44", name="a" * 45),
     "NameThatBeginsWithADigit": Wrong({"models": MODELS}, "metadata.name", "begin with a letter", name="2pass"),
     "NameWithADot": Wrong({"models": MODELS}, "metadata.name", "begin with a letter", name="mandarin.north"),

@@ -179,6 +179,22 @@ def test_a_models_name_is_nothing_that_the_onnx_engine_can_load(model: str, engi
     assert any("engine onnx" in sentence for sentence in said) is told
 
 
+@pytest.mark.parametrize("part", ["vad", "punc", "speaker"])
+def test_every_model_is_looked_at(part: str) -> None:
+    models = {"online": "/models/online", part: "a-name"}
+    made = parse({"metadata": {"name": "p"}, "spec": {"models": models}}).spec
+    (sentence,) = decide(made, pool(), SETTLED, NOW).not_acted_on
+
+    assert "engine onnx" in sentence
+
+
+def test_further_models_and_figures_are_acted_on() -> None:
+    models = {"offline": "/a", "punc": "/b", "speaker": "/c", "itn": True}
+    made = parse({"metadata": {"name": "p"}, "spec": {"models": models, "worker": {"dtype": "int8"}}}).spec
+
+    assert decide(made, pool(), SETTLED, NOW).not_acted_on == ()
+
+
 def test_a_restarted_operator_scales_in_only_after_a_whole_window() -> None:
     snapshot = pool(ready("a", 0), ready("b", 0), ready("c", 1))
 

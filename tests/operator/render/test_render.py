@@ -18,7 +18,14 @@ DEFAULTS = Defaults(worker_image="registry.example/worker:1", gateway_image="reg
 SPECS: dict[str, dict[str, Any]] = {
     "defaults": {"models": {"online": "paraformer-zh-streaming"}},
     "everything": {
-        "models": {"online": "/models/online", "offline": "/models/offline", "vad": "/models/vad", "punc": "ct-punc"},
+        "models": {
+            "online": "/models/online",
+            "offline": "/models/offline",
+            "vad": "/models/vad",
+            "punc": "ct-punc",
+            "speaker": "cam++",
+            "itn": True,
+        },
         "worker": {
             "image": "registry.example/worker:gpu",
             "imagePullPolicy": "Always",
