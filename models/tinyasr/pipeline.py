@@ -38,7 +38,7 @@ def make(out: Path = MODELS) -> None:
     _side_by_side(_train_first, (), _train_vad, (out,))
     _side_by_side(_train_streaming, (out,), _train_offline, (out,))
     folders_to_export = [str(out / name) for name in (STREAMING_NAME, OFFLINE_NAME, VAD_NAME)]
-    subprocess.run([sys.executable, "-m", "asrpool_worker.engine.export", *folders_to_export], check=True)
+    subprocess.run([sys.executable, "-m", "asrpool_worker.main", "export", *folders_to_export], check=True)
 
 
 def _train_first() -> None:

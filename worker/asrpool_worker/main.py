@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     parsed = _parser().parse_args(arguments)
     try:
-        return _serve(parsed) if parsed.command == "serve" else _export(parsed.directories)
+        return _serve(parsed) if parsed.command == "serve" else _export(parsed.directories, parsed.int8)
     except SettingsError as error:
         for line in str(error).splitlines():
             print(f"asrpool-worker: {line}", file=sys.stderr)
@@ -51,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     add_arguments(serve)
     export = commands.add_parser(
         "export", help="write the ONNX files beside a model directory's model.pt (needs torch)"
+    )
+    export.add_argument(
+        "--int8",
+        action="store_true",
+        help="write model.int8.onnx too, for serve --dtype int8: a quarter of the size, faster",
     )
     export.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a FunASR model directory")
     return parser
@@ -79,7 +84,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _export(directories: Sequence[Path]) -> int:
+def _export(directories: Sequence[Path], int8: bool) -> int:
     try:
         from asrpool_worker.engine.export import export_directory
     except ImportError as error:
@@ -89,13 +94,15 @@ def _export(directories: Sequence[Path]) -> int:
             file=sys.stderr,
         )
         return EXIT_FAILED
+    failed = False
     for directory in directories:
         try:
-            print(export_directory(directory))
+            for path in export_directory(directory, int8):
+                print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
         except AsrpoolWorkerError as error:
-            print(f"asrpool-worker: {error}", file=sys.stderr)
-            return EXIT_FAILED
-    return 0
+            print(f"asrpool-worker: {directory}: {error}", file=sys.stderr)
+            failed = True
+    return EXIT_FAILED if failed else 0
 
 
 if __name__ == "__main__":

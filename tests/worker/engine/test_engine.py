@@ -19,9 +19,10 @@ import pytest
 
 from asrpool_worker.engine import modeldir
 from asrpool_worker.engine.engine import LoadedModels, RecognitionEngine
-from asrpool_worker.engine.factory import EngineConfig, build_engine, run_on_silence
+from asrpool_worker.engine.factory import EngineConfig, build_engine
 from asrpool_worker.engine.handle import EngineStream
 from asrpool_worker.engine.messages import Ended, Event, Failed, Final, Mode, Partial, Samples, StreamOptions
+from asrpool_worker.engine.model_loading import run_on_silence
 from asrpool_worker.engine.model_set import ModelSet
 from asrpool_worker.engine.onnx_backend import OnnxBackend
 from asrpool_worker.engine.options import Limits
@@ -522,9 +523,19 @@ class TestStart:
         with pytest.raises(SettingsError, match=words):
             build_engine(EngineConfig(**config))
 
-    def test_punctuation_is_said_to_be_missing(self, caplog: pytest.LogCaptureFixture) -> None:
-        build_engine(EngineConfig(online="somewhere", punc="ct-punc"))
-        assert "ct-punc is not loaded" in caplog.text
+    @pytest.mark.parametrize(
+        ("wanted", "sentence"),
+        [({"punctuation": True}, "no punctuation model is loaded"), ({"speakers": True}, "no speaker model is loaded")],
+        ids=["punctuation", "speakers"],
+    )
+    def test_what_no_model_gives_is_refused_where_a_stream_insists(
+        self, random_online: Path, random_offline: Path, wanted: dict[str, bool], sentence: str
+    ) -> None:
+        with running(random_online, random_offline, None) as bench:
+            with pytest.raises(OptionError, match=sentence):
+                bench.open(Mode.TWO_PASS, **wanted)
+            stream, _ = bench.open(Mode.TWO_PASS, **dict.fromkeys(wanted, None))
+            stream.close()
 
     def test_an_unusable_device_is_named(self, random_online: Path) -> None:
         for engine in ("onnx", "torch"):
@@ -546,7 +557,7 @@ class TestStart:
             feed(stream, audio)
             stream.finish()
             listener.wait()
-            assert set(ready.stats().load_phases_seconds) == {"engine", "online", "offline", "vad", "warm_up"}
+            assert set(ready.stats().load_phases_seconds) == {"engine", "online", "offline", "warm_up"}
             ready.stop()
             heard.append(listener.said)
         assert heard[0] == heard[1]
@@ -560,7 +571,7 @@ class Refuse:
         if name.split(".")[0] in {{"torch", "torchaudio", "funasr", "onnx", "scipy", "pandas", "transformers"}}:
             raise ImportError(name)
 sys.meta_path.insert(0, Refuse())
-from asrpool_worker.engine.factory import EngineConfig, build_engine, run_on_silence
+from asrpool_worker.engine.factory import EngineConfig, build_engine
 engine = build_engine(EngineConfig(online={str(random_online)!r}, offline={str(random_offline)!r}, vad={str(random_vad)!r}))
 engine.start()
 print(*sorted(engine.modes))

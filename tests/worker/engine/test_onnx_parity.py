@@ -10,7 +10,7 @@ import pytest
 
 from asrpool_worker.engine import modeldir
 from asrpool_worker.engine.backend import Backend
-from asrpool_worker.engine.export import export_directory, main
+from asrpool_worker.engine.export import export_directory
 from asrpool_worker.engine.onnx_backend import OnnxBackend
 from asrpool_worker.engine.options import StepShape
 from asrpool_worker.engine.paraformer.dims import (
@@ -28,6 +28,7 @@ from asrpool_worker.engine.vad.dims import graph_sizes as vad_graph_sizes
 from asrpool_worker.engine.vad.dims import read_vad
 from asrpool_worker.engine.vad.model import VadModel
 from asrpool_worker.errors import ModelError
+from asrpool_worker.main import main
 from tests.worker.engine import model_dirs
 
 BACKENDS: list[Backend] = [TorchBackend("cpu", "float32", 1), OnnxBackend("cpu", 1)]
@@ -185,7 +186,7 @@ def test_export_keeps_the_older_graph_when_it_fails(random_offline: Path, tmp_pa
 def test_export_command_says_which_directory_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One bad directory does not keep the good ones from being exported."""
     good = model_dirs.write(tmp_path / "good", model_dirs.vad_config())
-    assert main([str(tmp_path / "absent"), str(good)]) == 1
+    assert main(["export", str(tmp_path / "absent"), str(good)]) == 1
     captured = capsys.readouterr()
     assert "absent" in captured.err
     assert str(good / "model.onnx") in captured.out

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
 
-ROWS = {Stage.VAD: 8, Stage.ONLINE: 3, Stage.OFFLINE: 2}
+ROWS = {Stage.VAD: 8, Stage.ONLINE: 3, Stage.OFFLINE: 2, Stage.SPEAKER: 2, Stage.PUNC: 4}
 
 
 def job(stream: str, stage: Stage, ready: float, bucket: object = "a", frames: int = 0) -> Job[str]:

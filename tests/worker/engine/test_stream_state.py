@@ -34,7 +34,13 @@ def models(
 
 def stream_of(models: ModelSet, mode: Mode) -> StreamState:
     return StreamState(
-        0, "session", mode, SHAPE, models, Limits(max_utterance_seconds=4.0, max_backlog_seconds=60.0), _deaf
+        0,
+        "session",
+        StreamOptions(mode=mode),
+        SHAPE,
+        models,
+        Limits(max_utterance_seconds=4.0, max_backlog_seconds=60.0),
+        _deaf,
     )
 
 
@@ -56,7 +62,7 @@ def work(stream: StreamState, now: float = 0.0) -> list[Event]:
             elif job.stage is Stage.ONLINE:
                 events += stream.on_online(stream.models.needed_online.step([stream.online_row()])[0], now)
             else:
-                events += stream.on_offline(stream.models.needed_offline.run([stream.offline_row()])[0], now)
+                events += stream.on_offline(stream.models.needed_offline.run([stream.finals.offline_row()])[0], now)
     return events
 
 
@@ -119,7 +125,7 @@ def test_an_utterance_that_says_nothing_is_not_told(models: ModelSet) -> None:
             stream.settle()
         else:
             stream.on_vad(*models.needed_vad.step([stream.vad_row()])[0], 0.0)
-    assert models.needed_offline.run([stream.offline_row()])[0].tokens
+    assert models.needed_offline.run([stream.finals.offline_row()])[0].tokens
     assert stream.on_offline(Recognised(()), 0.0) == []
     assert work(stream) == [Ended()]
 

@@ -19,7 +19,7 @@ FRAMING_QUANTUM_SAMPLES = 32_000
 
 
 class FrameBuffer:
-    """Filter-bank frames of a stream, numbered from its start; the oldest can be dropped."""
+    """Filter-bank frames of a stream (or its samples, as frames of one value), numbered from its start; the oldest can be dropped."""
 
     def __init__(self, mel_bins: int) -> None:
         self._rows = np.empty((256, mel_bins), dtype=np.float32)
@@ -60,8 +60,9 @@ class FrameBuffer:
 class AudioQueue:
     """One stream's audio from arrival to frames."""
 
-    def __init__(self, frontend: FrontendConfig) -> None:
+    def __init__(self, frontend: FrontendConfig, keeps_samples: bool = False) -> None:
         self._frontend = frontend
+        self._samples = FrameBuffer(1) if keeps_samples else None
         self._bank = FilterBank(frontend)
         self._pending: deque[Samples] = deque()
         self._arrival_ends: list[int] = []
@@ -97,7 +98,16 @@ class AudioQueue:
         if taken:
             joined = np.concatenate(taken)
             self.framed_samples += len(joined)
+            if self._samples is not None:
+                self._samples.append(joined[:, None])
             self.frames.append(self._bank.push(joined))
+
+    def samples_of(self, begin: int, end: int) -> Samples | None:
+        """A copy of the samples that frames `begin`..`end` stand for, where samples are kept."""
+        if self._samples is None:
+            return None
+        shift = self._frontend.frame_shift_samples
+        return self._samples.view(begin * shift, min(end * shift, self._samples.count))[:, 0].copy()
 
     def arrival_of(self, sample: int) -> float:
         """When sample number `sample` arrived; the newest arrival for samples not yet here."""
@@ -111,6 +121,8 @@ class AudioQueue:
     def drop_before(self, frame: int) -> None:
         """Forget frames before number `frame`, and arrivals that no later question can be about."""
         self.frames.drop_before(frame)
+        if self._samples is not None:
+            self._samples.drop_before(self.frames.first * self._frontend.frame_shift_samples)
         index = bisect_right(self._arrival_ends, self.frames.first * self._frontend.frame_shift_samples)
         if index > 64:
             del self._arrival_ends[:index], self._arrival_seconds[:index]

@@ -91,10 +91,15 @@ class RecognitionEngine:
         if options.mode not in self.modes:
             served = ", ".join(sorted(mode.value for mode in self.modes))
             raise OptionError(f"mode {options.mode.value} is not served: the loaded models allow {served or 'none'}")
+        models = self._models
+        if options.punctuation and models.punc is None:
+            raise OptionError("punctuation is not served: no punctuation model is loaded; ask without it")
+        if options.speakers and models.speaker is None:
+            raise OptionError("speaker labels are not served: no speaker model is loaded; ask without them")
         key = next(self._keys)
         handle = EngineStream(key, self._inbox, sink)
         self._handles[key] = handle
-        if not self._inbox.put(Opened(key, session_id, options.mode, shape, handle.tell)):
+        if not self._inbox.put(Opened(key, session_id, options, shape, handle.tell)):
             del self._handles[key]
             raise ServerError("the engine has stopped; connect again to be served by another pod")
         return handle
@@ -194,7 +199,7 @@ class RecognitionEngine:
             stream = StreamState(
                 message.key,
                 message.session_id,
-                message.mode,
+                message.options,
                 message.shape,
                 self._models,
                 self._limits,

@@ -1,4 +1,4 @@
-"""`asrpool-worker export DIR`: write model.onnx beside model.pt, so that the onnx engine needs no torch.
+"""`asrpool-worker export [--int8] DIR`: write model.onnx beside model.pt, so that the onnx engine needs no torch.
 
 The graph is the very function that the torch engine runs, traced with every length left open. What is written is marked
 in its metadata, loaded again with onnxruntime and compared with torch on random rows before it replaces an older file.
@@ -6,11 +6,8 @@ in its metadata, loaded again with onnxruntime and compared with torch on random
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +18,43 @@ import torch
 from asrpool_worker.engine import functions, modeldir
 from asrpool_worker.engine.onnx_backend import GRAPH_PROPERTY, GRAPH_VERSION
 from asrpool_worker.engine.tensor_function import TensorFunction
-from asrpool_worker.errors import AsrpoolWorkerError, ModelError
+from asrpool_worker.errors import ModelError
 
 OPSET = 17
 TOLERANCE = 2e-3
 """Largest difference of any output value between torch and the exported graph (seen: below 1e-4)."""
 
 
-def export_directory(directory: Path) -> Path:
-    """Write `directory`/model.onnx. Raises `ModelError` when the directory is at fault or the graph does not agree with torch."""
+def export_directory(directory: Path, int8: bool = False) -> list[Path]:
+    """Write `directory`/model.onnx, and with `int8` also model.int8.onnx, where the model is worth one.
+
+    Raises `ModelError` when the directory is at fault or the graph does not agree with torch.
+    """
     model = modeldir.read(directory)
     if not model.weights_path.is_file():
         raise ModelError(f"{model.weights_path}: missing; copy it from the original model")
     _write(functions.build(model), model.onnx_path)
-    return model.onnx_path
+    if not int8 or model.model_class not in functions.QUANTISED_CLASSES:
+        return [model.onnx_path]
+    _quantise(model.onnx_path, model.int8_path)
+    return [model.onnx_path, model.int8_path]
+
+
+def _quantise(path: Path, int8_path: Path) -> None:
+    """Weights in 8 bits with a scale for each output channel; activations are scaled anew in every step, so nothing is calibrated."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
+        draft = Path(scratch) / int8_path.name
+        quantize_dynamic(
+            path,
+            draft,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul"],
+            extra_options={"MatMulConstBOnly": True},
+        )
+        draft.replace(int8_path)
 
 
 def _write(exported: TensorFunction, path: Path) -> None:
@@ -79,25 +99,3 @@ def _compare(exported: TensorFunction, path: Path) -> None:
                 raise ModelError(
                     f"{path.name}: output {name} of the exported graph differs from torch; report the versions of both"
                 )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: export each directory, one line a directory; 1 when one failed."""
-    parser = argparse.ArgumentParser(
-        prog="asrpool-worker export", description=__doc__.splitlines()[0] if __doc__ else None
-    )
-    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="a FunASR model directory")
-    failed = 0
-    for directory in parser.parse_args(arguments).directories:
-        try:
-            path = export_directory(directory)
-        except AsrpoolWorkerError as error:
-            print(f"{directory}: {error}", file=sys.stderr)
-            failed = 1
-        else:
-            print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main())

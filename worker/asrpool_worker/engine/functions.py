@@ -24,6 +24,9 @@ FAMILIES = {
 }
 """FunASR's class → the module under this package that builds its tensor function."""
 
+QUANTISED_CLASSES = frozenset(FAMILIES) - {"CAMPPlus", "FsmnVADStreaming"}
+"""Those worth a graph with 8-bit weights. The others are so small that a step would gain nothing."""
+
 
 class GraphModule(Protocol):
     """What a family's `graph.py` offers."""

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from asrpool_worker.engine.messages import Mode, Samples, Sink
+from asrpool_worker.engine.messages import Samples, Sink, StreamOptions
 from asrpool_worker.engine.options import StepShape
 
 
@@ -16,7 +16,7 @@ class Opened:
 
     key: int
     session_id: str
-    mode: Mode
+    options: StreamOptions
     shape: StepShape
     sink: Sink
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from asrpool_worker.engine.messages import Mode
 from asrpool_worker.engine.modeldir import FrontendConfig
 from asrpool_worker.engine.paraformer.online_model import OnlineModel
+from asrpool_worker.engine.punctuation.model import PuncModel
 from asrpool_worker.engine.recogniser import Recogniser
+from asrpool_worker.engine.speaker.model import SpeakerModel
+from asrpool_worker.engine.speaker.roster import Roster
 from asrpool_worker.engine.vad.model import VadModel
 from asrpool_worker.errors import ServerError
 
@@ -17,12 +21,19 @@ Wanted = TypeVar("Wanted")
 
 @dataclass(frozen=True)
 class ModelSet:
-    """The loaded models; their filter banks are one and the same. The `needed_` ones raise where the model is not there."""
+    """The loaded models; the recognisers' and the VAD's filter banks are one and the same. The `needed_` ones raise where the model is not there.
+
+    `roster`: the enrolled speakers. `inverse`: text and language → text with figures (inverse text normalisation).
+    """
 
     frontend: FrontendConfig
     online: OnlineModel | None
     offline: Recogniser | None
     vad: VadModel | None
+    punc: PuncModel | None = None
+    speaker: SpeakerModel | None = None
+    roster: Roster = field(default_factory=lambda: Roster({}))
+    inverse: Callable[[str, str], str] | None = None
 
     @property
     def modes(self) -> frozenset[Mode]:
@@ -45,6 +56,16 @@ class ModelSet:
     def needed_vad(self) -> VadModel:
         """The VAD model."""
         return offered(self.vad)
+
+    @property
+    def needed_punc(self) -> PuncModel:
+        """The punctuation model."""
+        return offered(self.punc)
+
+    @property
+    def needed_speaker(self) -> SpeakerModel:
+        """The speaker model."""
+        return offered(self.speaker)
 
 
 def offered(value: Wanted | None) -> Wanted:

@@ -96,6 +96,11 @@ class ModelDir:
         """Where `asrpool-worker export` writes the graph."""
         return self.path / "model.onnx"
 
+    @property
+    def int8_path(self) -> Path:
+        """Where `asrpool-worker export --int8` writes the graph with 8-bit weights."""
+        return self.path / "model.int8.onnx"
+
     def section(self, name: str) -> dict[str, Any]:
         """A mapping of config.yaml, empty when absent."""
         value = self.config.get(name) or {}

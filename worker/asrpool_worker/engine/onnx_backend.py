@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from asrpool_worker.engine.functions import QUANTISED_CLASSES
 from asrpool_worker.engine.modeldir import ModelDir
 from asrpool_worker.errors import ModelError, SettingsError
 
@@ -64,13 +65,14 @@ class OnnxGraph:
 class OnnxBackend:
     """Loads the graphs that `asrpool-worker export` wrote."""
 
-    def __init__(self, device: str, threads: int) -> None:
+    def __init__(self, device: str, threads: int = 1, *, int8: bool = False) -> None:
         kind = device.split(":", maxsplit=1)[0]
         if kind not in PROVIDERS or PROVIDERS[kind][0] not in onnxruntime.get_available_providers():
             raise SettingsError(
                 f"device {device!r} cannot be used: this onnxruntime has {onnxruntime.get_available_providers()}"
             )
         self._providers = PROVIDERS[kind]
+        self._int8 = int8
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
@@ -87,8 +89,9 @@ class OnnxBackend:
 
     def load(self, model: ModelDir, name: str, sizes: Mapping[str, int]) -> OnnxGraph:
         """The exported graph of `model`, which must be `name` with inputs whose last axes are `sizes`."""
-        path = model.onnx_path
-        export = f"run `asrpool-worker export {model.path}` where torch is installed"
+        int8 = self._int8 and model.model_class in QUANTISED_CLASSES
+        path = model.int8_path if int8 else model.onnx_path
+        export = f"run `asrpool-worker export {'--int8 ' if int8 else ''}{model.path}` where torch is installed"
         if not path.is_file():
             raise ModelError(f"{path}: missing; {export}")
         try:

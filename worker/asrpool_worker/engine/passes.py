@@ -12,12 +12,10 @@ import numpy as np
 
 from asrpool_worker.engine.audio import AudioQueue, FrameBuffer
 from asrpool_worker.engine.features import first_frame_of, frames_needed, stack, stacked_count
-from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Final
+from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Samples
 from asrpool_worker.engine.modeldir import FloatArray, ModelDir
 from asrpool_worker.engine.paraformer.dims import ParaformerDims
 from asrpool_worker.engine.paraformer.online_model import Slot, place
-from asrpool_worker.engine.recogniser import Recognised
-from asrpool_worker.engine.text import join
 from asrpool_worker.engine.vad.endpointer import Boundary, Endpointer
 from asrpool_worker.engine.vad.model import VadModel
 
@@ -170,25 +168,10 @@ class Utterance:
     frames: FloatArray
     ready_seconds: float
     had_partial: bool
+    samples: Samples | None = None
 
 
 def utterance_frames(model: ModelDir, frames: FrameBuffer, begin: int, end: int) -> FloatArray:
     """Frames `begin`..`end` of the stream as the offline model reads them: (stacked frames, feature_size)."""
     view = frames.view(begin, end)
     return stack(model.frontend, model.cmvn, view, 0, stacked_count(model.frontend, len(view), final=True))
-
-
-def final_of(utterance: Utterance, recognised: Recognised, now: float) -> Final | None:
-    """What to tell of an utterance; nothing when it says nothing and no partial has to be taken back."""
-    text = join(recognised.tokens) if recognised.text is None else recognised.text
-    if not text and not utterance.had_partial:
-        return None
-    begin_ms = utterance.begin * FRAME_MS
-    return Final(
-        text=text,
-        begin_ms=begin_ms,
-        end_ms=utterance.end * FRAME_MS,
-        latency_seconds=max(0.0, now - utterance.ready_seconds),
-        tokens=recognised.tokens,
-        timestamps_ms=tuple((begin_ms + begin, begin_ms + end) for begin, end in recognised.times_ms),
-    )

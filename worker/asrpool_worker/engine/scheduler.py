@@ -25,9 +25,17 @@ class Stage(StrEnum):
     VAD = "vad"
     ONLINE = "online"
     OFFLINE = "offline"
+    SPEAKER = "speaker"
+    PUNC = "punc"
 
 
-PATIENCE_SECONDS: Mapping[Stage, float] = {Stage.VAD: 0.05, Stage.ONLINE: 0.1, Stage.OFFLINE: 0.3}
+PATIENCE_SECONDS: Mapping[Stage, float] = {
+    Stage.VAD: 0.05,
+    Stage.ONLINE: 0.1,
+    Stage.OFFLINE: 0.3,
+    Stage.SPEAKER: 0.3,
+    Stage.PUNC: 0.2,
+}
 
 
 MAX_STEP_FRAMES: Mapping[Stage, int] = {Stage.OFFLINE: 1_000}

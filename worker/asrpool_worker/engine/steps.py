@@ -14,7 +14,7 @@ from asrpool_worker.engine.scheduler import Job, Stage
 from asrpool_worker.engine.stream_state import StreamState
 
 StreamJob = Job[StreamState]
-Result = Callable[[float], list[Event]]
+Result = Callable[[float], Sequence[Event]]
 """Called with the time: only then does its stream change, and it gives the stream's events."""
 
 
@@ -29,5 +29,11 @@ def run_step(models: ModelSet, batch: Sequence[StreamJob]) -> list[Result]:
             tokens = models.needed_online.step([stream.online_row() for stream in streams])
             return [partial(stream.on_online, row) for stream, row in zip(streams, tokens, strict=True)]
         case Stage.OFFLINE:
-            finals = models.needed_offline.run([stream.offline_row() for stream in streams])
-            return [partial(stream.on_offline, row) for stream, row in zip(streams, finals, strict=True)]
+            said = models.needed_offline.run([stream.finals.offline_row() for stream in streams])
+            return [partial(stream.on_offline, row) for stream, row in zip(streams, said, strict=True)]
+        case Stage.SPEAKER:
+            voices = models.needed_speaker.embed([stream.finals.speaker_row() for stream in streams])
+            return [partial(stream.on_speaker, row) for stream, row in zip(streams, voices, strict=True)]
+        case Stage.PUNC:
+            written = models.needed_punc.run([stream.finals.punc_row() for stream in streams])
+            return [partial(stream.on_punc, row) for stream, row in zip(streams, written, strict=True)]

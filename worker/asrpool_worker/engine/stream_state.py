@@ -8,19 +8,31 @@ which events they are does not depend on how fast audio came or what other strea
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from asrpool_worker.engine.audio import AudioQueue
-from asrpool_worker.engine.messages import SAMPLE_RATE_HZ, Ended, Event, Failed, Mode, Partial, Samples, Sink
+from asrpool_worker.engine.finals import Finals
+from asrpool_worker.engine.messages import (
+    SAMPLE_RATE_HZ,
+    Ended,
+    Event,
+    Failed,
+    Mode,
+    Partial,
+    Samples,
+    Sink,
+    StreamOptions,
+)
 from asrpool_worker.engine.model_set import ModelSet, offered
 from asrpool_worker.engine.modeldir import FloatArray
 from asrpool_worker.engine.options import Limits, StepShape
 from asrpool_worker.engine.paraformer.online_model import ChunkRow
-from asrpool_worker.engine.passes import FRAME_MS, OnlinePass, Utterance, VadPass, final_of, utterance_frames
-from asrpool_worker.engine.recogniser import OfflineRow, Recognised
+from asrpool_worker.engine.passes import FRAME_MS, OnlinePass, Utterance, VadPass, utterance_frames
+from asrpool_worker.engine.punctuation.model import Punctuated
+from asrpool_worker.engine.recogniser import Recognised
 from asrpool_worker.engine.scheduler import Job, Stage
 from asrpool_worker.engine.text import join, spoken
 from asrpool_worker.engine.vad.endpointer import Begin, Boundary
@@ -32,12 +44,13 @@ class StreamState:
 
     key: int
     session_id: str
-    mode: Mode
+    options: StreamOptions
     shape: StepShape
     models: ModelSet
     limits: Limits
     sink: Sink
     audio: AudioQueue = field(init=False)
+    finals: Finals = field(init=False)
     over: bool = False
     _finish_seconds: float | None = None
     _done_seconds: float = 0.0
@@ -45,15 +58,20 @@ class StreamState:
     _online: OnlinePass | None = None
     _begin: int | None = None
     _had_partial: bool = False
-    _utterances: deque[Utterance] = field(default_factory=deque)
     _next_overlap: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        self.audio = AudioQueue(self.models.frontend)
+        self.finals = Finals(self.models, self.options)
+        self.audio = AudioQueue(self.models.frontend, self.mode is not Mode.ONLINE and self.finals.wants_samples)
         if self.models.vad is not None and self.mode is not Mode.ONLINE:
             self._vad = VadPass(self.models.vad)
         else:
             self._open_utterance(0)
+
+    @property
+    def mode(self) -> Mode:
+        """What its session asked for."""
+        return self.options.mode
 
     # What the listener's side says.
 
@@ -90,8 +108,8 @@ class StreamState:
             done = min(done, self._vad.scored * self._shift)
         if self._online is not None:
             done = min(done, self._online.frames_done * self._shift)
-        if self._utterances:
-            done = min(done, self._utterances[0].begin * self._shift)
+        if self.finals.oldest is not None:
+            done = min(done, self.finals.oldest.begin * self._shift)
         return self.audio.received_samples - done
 
     # What the engine asks.
@@ -100,10 +118,10 @@ class StreamState:
         """The piece of work this stream is ready for, if any."""
         if self.over:
             return None
-        if self._utterances:
-            first = self._utterances[0]
-            frames = len(first.frames)
-            return self._job(Stage.OFFLINE, frames.bit_length(), first.ready_seconds, frames)
+        stage, utterance = self.finals.stage, self.finals.oldest
+        if stage is not None and utterance is not None:
+            frames = len(utterance.frames) if stage is Stage.OFFLINE else 0
+            return self._job(stage, frames.bit_length(), utterance.ready_seconds, frames)
         if self._online is not None and self._online.ready(self.audio) and self._belongs(self._online):
             return self._job(Stage.ONLINE, self.shape, self._arrival(self._online.samples_needed(self.audio)))
         waiting = self._vad_waiting
@@ -141,10 +159,6 @@ class StreamState:
         self._next_overlap = None
         return ChunkRow(online.slot, offered(online.last_chunk(self.audio)), final=True)
 
-    def offline_row(self) -> OfflineRow:
-        """The row of its second pass."""
-        return OfflineRow(self._utterances[0].frames)
-
     # What the models say.
 
     def on_vad(self, silence: FloatArray, past: FloatArray, now: float) -> list[Event]:
@@ -173,17 +187,26 @@ class StreamState:
         self._had_partial = True
         return [Partial(text, max(0.0, now - arrived))]
 
-    def on_offline(self, recognised: Recognised, now: float) -> list[Event]:
-        """The second pass read the utterance of `offline_row`."""
+    def on_offline(self, recognised: Recognised, now: float) -> Sequence[Event]:
+        """The second pass read the oldest utterance."""
         self._done_seconds = now
-        final = final_of(self._utterances.popleft(), recognised, now)
-        return [] if final is None else [final]
+        return self.finals.on_offline(recognised, now)
+
+    def on_speaker(self, embedding: FloatArray, now: float) -> Sequence[Event]:
+        """The speaker model heard it."""
+        self._done_seconds = now
+        return self.finals.on_speaker(embedding, now)
+
+    def on_punc(self, punctuated: Punctuated, now: float) -> Sequence[Event]:
+        """The punctuation model read its text."""
+        self._done_seconds = now
+        return self.finals.on_punc(punctuated, now)
 
     def release(self) -> None:
         """Give back what the stream holds in the models; it takes no more work."""
         self.over = True
         self._close_online()
-        self._utterances.clear()
+        self.finals.clear()
 
     # Within.
 
@@ -264,7 +287,8 @@ class StreamState:
         begin = offered(self._begin)
         if end > begin:
             frames = utterance_frames(self.models.needed_offline.model, self.audio.frames, begin, end)
-            self._utterances.append(Utterance(begin, end, frames, self._arrival(samples), self._had_partial))
+            heard = self.audio.samples_of(begin, end)
+            self.finals.add(Utterance(begin, end, frames, self._arrival(samples), self._had_partial, heard))
         self._begin = None
         self._close_online()
 

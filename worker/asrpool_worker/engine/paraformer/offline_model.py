@@ -29,6 +29,8 @@ class Decoded:
 class OfflineModel:
     """Whole-utterance Paraformer."""
 
+    reads_samples = False
+
     def __init__(self, model: ModelDir, dims: ParaformerDims, graph: RunGraph, arrays: Arrays) -> None:
         self.model = model
         self.dims = dims

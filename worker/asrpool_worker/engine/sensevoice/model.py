@@ -22,6 +22,8 @@ from asrpool_worker.errors import ModelError
 class SenseVoiceModel:
     """A `Recogniser`. Raises `ModelError` when the directory's vocabulary cannot be read."""
 
+    reads_samples = False
+
     def __init__(self, model: ModelDir, dims: SenseVoiceDims, graph: RunGraph, arrays: Arrays) -> None:
         self.model = model
         self.dims = dims
