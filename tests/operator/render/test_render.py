@@ -121,6 +121,25 @@ def test_every_object_goes_with_its_pool(name: str) -> None:
         assert made["metadata"]["labels"]["asrpool.dev/pool"] == "mandarin"
 
 
+def test_enrolled_voices_are_mounted_by_the_pod_template() -> None:
+    """As the README shows it: our volumes, mounts and variables stay beside the user's."""
+    voices = {"name": "voices", "persistentVolumeClaim": {"claimName": "voices", "readOnly": True}}
+    mount = {"name": "voices", "mountPath": "/voices", "readOnly": True}
+    variable = {"name": "ASRPOOL_SPEAKERS", "value": "/voices"}
+    container = {"name": "worker", "env": [variable], "volumeMounts": [mount]}
+    spec = {
+        "models": {"offline": "/models/offline", "speaker": "/models/speaker"},
+        "worker": {"podTemplate": {"spec": {"volumes": [voices], "containers": [container]}}},
+    }
+    pod = rendered(spec)["Deployment", "mandarin-worker"]["spec"]["template"]["spec"]
+    (made,) = pod["containers"]
+    assert "--speaker=/models/speaker" in made["args"]
+    assert not any(argument.startswith("--speakers") for argument in made["args"]), "a flag would win over the variable"
+    assert {item["name"] for item in pod["volumes"]} == {"tmp", "admin-token", "voices"}
+    assert [item["mountPath"] for item in made["volumeMounts"]][-1] == "/voices"
+    assert {item["name"] for item in made["env"]} == {"POD_NAME", "ASRPOOL_SPEAKERS"}
+
+
 def test_an_edit_never_touches_the_number_of_workers() -> None:
     """`spec.replicas` belongs to the scaling alone."""
     for spec in SPECS.values():
