@@ -129,23 +129,24 @@ def test_an_unasked_or_unknown_language_is_heard(reference: Reference, whisper: 
         heard = whisper_dirs.LANGUAGES[int(logits[numbers].argmax())]
         expected.append("zh" if one.language == "zh" else heard)
     assert [one.language for one in whisper.run(rows)] == expected
-    assert len(set(expected)) > 1
+    assert len(set(expected) - {"zh"}) > 1
 
 
 def test_a_long_utterance_is_the_text_of_its_windows(whisper: WhisperModel) -> None:
-    """In one language, that of its beginning."""
-    samples = babble(70.0, seed=3)
-    samples[27 * 16_000 : 28 * 16_000] = 0.0
-    samples[54 * 16_000 : 55 * 16_000] = 0.0
-    long = OfflineRow(NO_FRAMES, samples=samples)
-    together = whisper.run([row(1.0, 9, "ko"), long, row(2.0, 8, "en")])[1]
-    pieces = windows(samples)
-    assert len(pieces) == 3
-    language = whisper.run([OfflineRow(NO_FRAMES, samples=pieces[0])])[0].language
-    assert together.language == language
-    parts = [whisper.run([OfflineRow(NO_FRAMES, language=language, samples=piece)])[0].text for piece in pieces]
+    """In one language, that of its beginning, also where another is heard later."""
+    for seed in range(12):
+        samples = np.concatenate([babble(2.0, seed), np.zeros(28 * 16_000, np.float32), babble(10.0, seed + 1)])
+        pieces = windows(samples)
+        alone = whisper.run([OfflineRow(NO_FRAMES, samples=piece) for piece in pieces])
+        if alone[0].language != alone[1].language:
+            break
+    languages = [one.language for one in alone]
+    assert len(pieces) == len(set(languages)) == 2, "another language is heard in the second window"
+    together = whisper.run([row(1.0, 9, "ko"), OfflineRow(NO_FRAMES, samples=samples), row(2.0, 8, "en")])[1]
+    assert together.language == languages[0]
+    parts = whisper.run([OfflineRow(NO_FRAMES, language=languages[0], samples=piece) for piece in pieces])
     assert together.text is not None
-    assert together.text.replace(" ", "") == "".join(str(part) for part in parts).replace(" ", "")
+    assert together.text.replace(" ", "") == "".join(str(part.text) for part in parts).replace(" ", "")
 
 
 @st.composite
@@ -200,6 +201,7 @@ def test_it_loads_in_int8(reference: Reference, compute_type: str) -> None:
 def test_it_is_a_recogniser_whose_frames_are_those_of_the_other_models(reference: Reference) -> None:
     """An engine that frames a stream for VAD can make its rows as for any model; Whisper leaves the frames alone."""
     recogniser: Recogniser = files.load(reference.path, "cpu", "float32", 1)
+    assert recogniser.reads_samples
     samples = babble(1.0, 0)
     frames = FilterBank(recogniser.model.frontend).push(samples)
     count = stacked_count(recogniser.model.frontend, len(frames), final=True)

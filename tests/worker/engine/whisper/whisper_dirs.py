@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 LANGUAGES = ("en", "zh", "de", "ja", "ko")
 WORDS, TIMES = 300, 1501
+HEARING = 8.0
 
 
 def special_tokens() -> list[str]:
@@ -58,6 +59,9 @@ def write(directory: Path, seed: int = 0, multilingual: bool = True, mel_bins: i
     )
     model: Any = WhisperForConditionalGeneration(config)
     model.eval()
+    # What is heard must weigh more than what was said before, else a random model says the same to every audio.
+    model.model.encoder.layer_norm.weight.data *= HEARING
+    model.model.decoder.layers[0].encoder_attn.out_proj.weight.data *= HEARING
     loader = WhisperLoader()
     spec = loader.get_model_spec(model)
     spec.config.suppress_ids = []
