@@ -16,6 +16,7 @@ import onnxruntime
 import torch
 
 from asrpool_worker.engine import functions, modeldir
+from asrpool_worker.engine.gemm import split_gemms
 from asrpool_worker.engine.onnx_backend import GRAPH_PROPERTY, GRAPH_VERSION
 from asrpool_worker.engine.tensor_function import TensorFunction
 from asrpool_worker.errors import ModelError
@@ -46,8 +47,10 @@ def _quantise(path: Path, int8_path: Path) -> None:
 
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as scratch:
         draft = Path(scratch) / int8_path.name
+        model = onnx.load(str(path))
+        split_gemms(model.graph)
         quantize_dynamic(
-            path,
+            model,
             draft,
             per_channel=True,
             weight_type=QuantType.QInt8,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,17 @@ def test_a_row_with_many_hotwords_sees_fifty(seaco_directory: Path, count: int) 
     else:
         assert seen[0, 0].item() == pytest.approx(1.0) or seen[0, 0].item() == pytest.approx(2.0)
         assert seen[0].sum().item() == pytest.approx(51)
+
+
+def test_the_8_bit_graph_hears_the_same(seaco_directory: Path, seaco_onnx: SeacoModel, tmp_path: Path) -> None:
+    """Weights that the graph reads three times over are quantised like any other: what the graph gives stays close."""
+    directory = tmp_path / "int8"
+    shutil.copytree(seaco_directory, directory)
+    export_directory(directory, int8=True)
+    int8 = load(modeldir.read(directory), OnnxBackend("cpu", 1, int8=True))
+    assert isinstance(int8, SeacoModel)
+    rows = [row(seaco_onnx, seed, 2.0, tuple(CHARACTERS[seed:])) for seed in range(4)]
+    exact, rough = graph_outputs(seaco_onnx, rows), graph_outputs(int8, rows)
+    assert np.abs(exact[1] - rough[1]).max() <= 1, "as many tokens"
+    for ours, theirs in zip(rough[2:], exact[2:], strict=True):
+        assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.95
