@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asrpool_worker.engine.scheduler import Job, Stage, next_batch, oldest_ready
+from asrpool_worker.engine.pace import Pace
+from asrpool_worker.engine.scheduler import Batch, Job, Stage, next_batch, oldest_ready
 
 ROWS = {Stage.VAD: 8, Stage.ONLINE: 3, Stage.OFFLINE: 2, Stage.SPEAKER: 2, Stage.PUNC: 4}
 
@@ -68,7 +69,7 @@ def job(stream: str, stage: Stage, ready: float, bucket: object = "a", frames: i
     ],
 )
 def test_next_batch(jobs: list[Job[str]], expected: list[str]) -> None:
-    assert [chosen.stream for chosen in next_batch(jobs, ROWS)] == expected
+    assert [chosen.stream for chosen in next_batch(jobs, ROWS, Pace(), 0.0).jobs] == expected
 
 
 JOBS = st.lists(
@@ -87,7 +88,7 @@ JOBS = st.lists(
 @settings(deadline=None)
 @given(JOBS)
 def test_a_batch_is_uniform_bounded_and_begins_with_the_earliest_deadline(jobs: list[Job[str]]) -> None:
-    batch = next_batch(jobs, ROWS)
+    batch = next_batch(jobs, ROWS, Pace(), 0.0).jobs
     assert bool(batch) == bool(jobs)
     if batch:
         assert batch[0].deadline_seconds == min(job.deadline_seconds for job in jobs)
@@ -102,7 +103,7 @@ def test_every_job_runs_in_the_end_also_under_constant_load(jobs: list[Job[str]]
     """Newcomers keep coming, each step brings as many as it takes; still no job waits for ever."""
     waiting = list(jobs)
     for step in range(len(jobs) * 3 + 400):
-        batch = next_batch(waiting, ROWS)
+        batch = next_batch(waiting, ROWS, Pace(), 0.0).jobs
         waiting = [job for job in waiting if job not in batch]
         waiting += [
             job(f"rival {step} {number}", Stage.ONLINE, 100.0 + step)
@@ -116,3 +117,55 @@ def test_every_job_runs_in_the_end_also_under_constant_load(jobs: list[Job[str]]
 def test_the_oldest_ready_job_is_the_lag() -> None:
     assert oldest_ready([job("a", Stage.OFFLINE, 3.0), job("b", Stage.ONLINE, 2.0)]) == 2.0
     assert oldest_ready([]) is None
+
+
+def learnt(stage: Stage, fixed: float, each: float, bucket: object = "a", frames: int = 0) -> Pace:
+    """A pace that has seen steps of one to six rows."""
+    pace = Pace()
+    for rows in (1, 2, 4, 6, 1, 2, 4, 6, 3):
+        jobs = [job(str(number), stage, 0.0, bucket, frames) for number in range(rows)]
+        units = Batch(jobs).units
+        pace.ran(Batch(jobs).kind, units, fixed + each * units)
+    return pace
+
+
+def test_a_step_holds_what_this_machine_works_off_in_a_moment() -> None:
+    """0.1 s a row: two rows are as much as may keep others waiting."""
+    jobs = [job(name, Stage.ONLINE, number) for number, name in enumerate("abc")]
+    assert len(next_batch(jobs, ROWS, learnt(Stage.ONLINE, 0.05, 0.1), 9.0).jobs) == 2
+    assert len(next_batch(jobs, ROWS, learnt(Stage.ONLINE, 0.05, 0.01), 9.0).jobs) == 3
+    other_shape = learnt(Stage.ONLINE, 0.05, 0.1, bucket="b")
+    assert len(next_batch(jobs, ROWS, other_shape, 9.0).jobs) == 3, "each shape has a pace of its own"
+
+
+def test_second_passes_are_bounded_by_frames() -> None:
+    jobs = [job(name, Stage.OFFLINE, number, frames=100) for number, name in enumerate("ab")]
+    assert len(next_batch(jobs, ROWS, learnt(Stage.OFFLINE, 0.01, 0.002, frames=50), 9.0).jobs) == 1
+    assert len(next_batch(jobs, ROWS, learnt(Stage.OFFLINE, 0.01, 0.001, frames=50), 9.0).jobs) == 2
+
+
+def live(name: str, ready: float) -> Job[str]:
+    return Job(name, Stage.ONLINE, "a", ready, period_seconds=0.6)
+
+
+@pytest.mark.parametrize(
+    ("live_streams", "others", "expected"),
+    [
+        pytest.param(1, [], 0.0, id="a lone stream"),
+        pytest.param(10, [], 0.0, id="nobody is expected in that time"),
+        pytest.param(20, [], 0.03, id="somebody is"),
+        pytest.param(20, [job("vad", Stage.VAD, 5.0)], 0.0, id="other work is ready: it would be held up"),
+    ],
+)
+def test_a_step_waits_for_rows_no_longer_than_its_fixed_cost(
+    live_streams: int, others: list[Job[str]], expected: float
+) -> None:
+    """40 ms are paid for each step; of these the first row has waited 10."""
+    pace = learnt(Stage.ONLINE, 0.04, 0.01)
+    batch = next_batch([live("first", 1.0), *others], ROWS, pace, 1.01, live_streams)
+    assert batch.wait_seconds == pytest.approx(expected, abs=1e-3)
+    assert next_batch([live("first", 1.0)], ROWS, pace, 1.05, live_streams).wait_seconds == 0.0, "it has waited enough"
+
+
+def test_nothing_waits_before_anything_is_known() -> None:
+    assert next_batch([live("first", 1.0)], ROWS, Pace(), 1.0, 40).wait_seconds == 0.0

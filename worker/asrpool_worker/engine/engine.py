@@ -28,7 +28,8 @@ from asrpool_worker.engine.messages import (
 )
 from asrpool_worker.engine.model_set import ModelSet
 from asrpool_worker.engine.options import Limits, check_options
-from asrpool_worker.engine.scheduler import Stage, next_batch, oldest_ready
+from asrpool_worker.engine.pace import Pace
+from asrpool_worker.engine.scheduler import Batch, Stage, next_batch, oldest_ready
 from asrpool_worker.engine.steps import Result, StreamJob, run_step
 from asrpool_worker.engine.stream_state import StreamState
 from asrpool_worker.errors import EngineDiedError, OptionError, ServerError
@@ -76,6 +77,8 @@ class RecognitionEngine:
         self._ready: dict[int, StreamJob] = {}
         self._published: tuple[int, float | None] = (0, None)
         self._failed_batches = 0
+        self._pace = Pace()
+        self._waits_seconds = 0.0
         self._on_death: Callable[[str], None] | None = None
 
     def start(self, on_death: Callable[[str], None] | None = None) -> None:
@@ -140,7 +143,7 @@ class RecognitionEngine:
 
     def _tell_all(self, failed: Failed) -> None:
         """Nobody is left waiting, those included whose opening was still in the inbox."""
-        messages, _ = self._inbox.take(wait=False)
+        messages, _ = self._inbox.take(0.0)
         for message in messages:
             if isinstance(message, Opened):
                 self._handles.pop(message.key, None)
@@ -152,18 +155,29 @@ class RecognitionEngine:
 
     def _turn(self) -> bool:
         """Once around; false when told to stop."""
-        messages, stopped = self._inbox.take(wait=not self._ready and not self._touched)
+        messages, stopped = self._inbox.take(self._wait_seconds())
         for message in messages:
             self._receive(message)
         if stopped:
             return False
         self._refresh()
-        batch = next_batch(self._ready.values(), self._max_rows)
+        batch = next_batch(self._ready.values(), self._max_rows, self._pace, self._clock(), self._live_streams)
         self._publish()
-        if batch:
+        self._waits_seconds = batch.wait_seconds
+        if batch.jobs and not batch.wait_seconds:
             self._run_batch(batch)
             self._publish()
         return True
+
+    def _wait_seconds(self) -> float | None:
+        """How long to sleep unless something comes: for ever without work, not at all with some, or until a batch is full enough."""
+        if self._touched:
+            return 0.0
+        return self._waits_seconds if self._ready else None
+
+    @property
+    def _live_streams(self) -> int:
+        return sum(stream.hears_online for stream in self._streams.values())
 
     @property
     def _models(self) -> ModelSet:
@@ -246,17 +260,21 @@ class RecognitionEngine:
         else:
             self._ready[key] = job
 
-    def _run_batch(self, batch: Sequence[StreamJob]) -> None:
+    def _run_batch(self, batch: Batch[StreamState]) -> None:
         try:
-            results = self._results(batch)
+            began = self._clock()
+            results = self._results(batch.jobs)
+            self._pace.ran(batch.kind, batch.units, self._clock() - began)
         except Exception:
-            logger.exception("a %s batch of %d rows failed; running its rows alone", batch[0].stage, len(batch))
-            succeeded = [self._run_alone(job) for job in batch]
+            logger.exception(
+                "a %s batch of %d rows failed; running its rows alone", batch.jobs[0].stage, len(batch.jobs)
+            )
+            succeeded = [self._run_alone(job) for job in batch.jobs]
             self._failed_batches = 0 if any(succeeded) else self._failed_batches + 1
             if self._failed_batches >= MAX_FAILED_BATCHES:
                 self._probe()
         else:
-            self._hand_back(batch, results)
+            self._hand_back(batch.jobs, results)
             self._failed_batches = 0
 
     def _probe(self) -> None:

@@ -71,11 +71,10 @@ class Inbox:
             self._stopped = True
             self._changed.notify()
 
-    def take(self, wait: bool) -> tuple[list[Message], bool]:
-        """All messages so far, and whether the reader is to end; with `wait`, block until there is either."""
+    def take(self, wait_seconds: float | None) -> tuple[list[Message], bool]:
+        """All messages so far, and whether the reader is to end; waits up to `wait_seconds` (None: for ever) for either."""
         with self._changed:
-            while wait and not self._messages and not self._stopped:
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._messages or self._stopped, wait_seconds)
             messages = list(self._messages)
             self._messages.clear()
             return messages, self._stopped

@@ -30,7 +30,7 @@ from asrpool_worker.engine.model_set import ModelSet, offered
 from asrpool_worker.engine.modeldir import FloatArray
 from asrpool_worker.engine.options import Limits, StepShape
 from asrpool_worker.engine.paraformer.online_model import ChunkRow
-from asrpool_worker.engine.passes import FRAME_MS, OnlinePass, Utterance, VadPass, utterance_frames
+from asrpool_worker.engine.passes import FRAME_MS, STACKED_SAMPLES, OnlinePass, Utterance, VadPass, utterance_frames
 from asrpool_worker.engine.punctuation.model import Punctuated
 from asrpool_worker.engine.recogniser import Recognised
 from asrpool_worker.engine.scheduler import Job, Stage
@@ -113,6 +113,11 @@ class StreamState:
         return self.audio.received_samples - done
 
     # What the engine asks.
+
+    @property
+    def hears_online(self) -> bool:
+        """Whether it will bring a chunk for the streaming model in every period."""
+        return self._online is not None and self._finish_seconds is None
 
     def next_job(self) -> Job[StreamState] | None:
         """The piece of work this stream is ready for, if any."""
@@ -257,7 +262,8 @@ class StreamState:
         return self.mode is Mode.ONLINE and self._all_framed
 
     def _job(self, stage: Stage, bucket: object, ready_seconds: float, frames: int = 0) -> Job[StreamState]:
-        return Job(self, stage, bucket, max(ready_seconds, self._done_seconds), frames)
+        period_seconds = self.shape.stride * STACKED_SAMPLES / SAMPLE_RATE_HZ if stage is Stage.ONLINE else 0.0
+        return Job(self, stage, bucket, max(ready_seconds, self._done_seconds), frames, period_seconds)
 
     def _arrival(self, samples: int) -> float:
         """When the last of `samples` arrived; where all samples are needed, not before the stream was finished."""
