@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from asrpool_worker.engine.backend import Backend, RunGraph
 from asrpool_worker.engine.hotword_bias import Candidates, HotwordTree, choose
+from asrpool_worker.engine.hotwords import SPELLED_LISTS, Hotwords, Speller
 from asrpool_worker.engine.modeldir import FloatArray, ModelDir
 from asrpool_worker.engine.paraformer.dims import EXTENDED_CLASSES
 from asrpool_worker.engine.paraformer.online_model import SENTENCE_MARKS, place
@@ -32,7 +33,6 @@ from asrpool_worker.engine.seaco.dims import (
     read_bicif,
     read_seaco,
 )
-from asrpool_worker.engine.seaco.hotwords import Hotwords, Speller
 from asrpool_worker.engine.seaco.timestamps import fine_token_times_ms
 from asrpool_worker.engine.slots import Arrays
 from asrpool_worker.engine.text import CONTROL_TOKENS
@@ -50,9 +50,6 @@ REMEMBERED_WORDS = 16_384
 
 BIAS_WEIGHT = 1.0
 """How far hotwords decide over the recogniser; FunASR gives them all of it."""
-
-SPELLED_LISTS = 1024
-"""Hotword lists that are kept spelled: a session sends the same with each of its utterances."""
 
 
 class BiCifModel:

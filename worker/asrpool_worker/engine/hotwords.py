@@ -18,6 +18,9 @@ MAX_HOTWORDS = 500
 """The most that a session may name: what a model attends to for each of its tokens."""
 
 MAX_HOTWORD_TOKENS = 32
+SPELLED_LISTS = 1024
+"""Hotword lists that a model keeps spelled: a session sends the same with each of its utterances."""
+
 PARTS = re.compile(r"[a-z0-9']*[a-z'][a-z0-9']*|.")
 """A run of letters is looked up as a word, everything else character by character."""
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from asrpool_worker.engine import modeldir
+from asrpool_worker.engine.hotwords import MAX_HOTWORD_TOKENS, MAX_HOTWORDS, Speller
 from asrpool_worker.engine.modeldir import ModelDir
-from asrpool_worker.engine.seaco.hotwords import MAX_HOTWORD_TOKENS, MAX_HOTWORDS, Speller
 from asrpool_worker.errors import ModelError
 from tests.worker.engine import model_dirs
 
