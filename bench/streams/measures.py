@@ -161,8 +161,8 @@ def _owed(
 def reply_of(message: dict[str, Any], at: float, final: bool) -> Reply:
     """A server's message as a reply."""
     sentences = message.get("stamp_sents")
-    begin = sentences[0].get("start") if isinstance(sentences, list) and sentences else None
-    return Reply(at, final, _number(message.get("needed_ms")), _number(begin))
+    first = sentences[0].get("start") if isinstance(sentences, list) and sentences else None
+    return Reply(at, final, _number(message.get("needed_ms")), _number(message.get("start", first)))
 
 
 def _number(value: object) -> float | None:

@@ -57,6 +57,17 @@ class Heard:
         """The end of an utterance in mode online: no final came, what its partials add up to is the text."""
         return self.end and self.message.get("mode") == "online"
 
+    @property
+    def begin_ms(self) -> float:
+        """Where a final's utterance begins in the stream. FunASR's own servers do not tell: there its first word must do."""
+        sentences = self.message.get("stamp_sents") or []
+        return float(self.message.get("start", sentences[0]["start"] if sentences else 0.0))
+
+    @property
+    def token_ends_ms(self) -> list[float]:
+        """Where each token of a final ends in the stream; empty where the model has no times."""
+        return [float(stamp[1]) for stamp in json.loads(self.message.get("timestamp") or "[]")]
+
 
 class LiveConnection:
     """An open stream. Leaving the `async with` closes the socket."""

@@ -6,7 +6,6 @@ A stream that ends by itself is never cut: it plays its clip to the end, says so
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -257,8 +256,7 @@ class _Call:
     def _final(self, heard: Heard, now: float) -> None:
         self._recognised += heard.text
         self._final_at = now
-        begin_ms, ends_ms = _times(heard)
-        self._judge_partials(begin_ms, ends_ms)
+        self._judge_partials(heard.begin_ms, heard.token_ends_ms)
 
     def _end(self, heard: Heard, now: float) -> None:
         if self._finished_at is not None:
@@ -276,14 +274,6 @@ class _Call:
         self._partials.clear()
         self._characters = 0
         self._running = ""
-
-
-def _times(heard: Heard) -> tuple[float, list[float]]:
-    """(begin of the utterance, end of each token), in milliseconds of the stream, from a final's time stamps."""
-    sentences = heard.message.get("stamp_sents") or []
-    stamps = json.loads(heard.message.get("timestamp") or "[]")
-    begin = float(sentences[0]["start"]) if sentences else 0.0
-    return begin, [float(stamp[1]) for stamp in stamps]
 
 
 def _over(began: float, seconds: float | None) -> bool:

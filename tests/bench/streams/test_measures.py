@@ -87,7 +87,7 @@ def test_a_tail_that_never_came_counts_as_long_as_it_was_waited_for() -> None:
 
 
 def test_messages_of_both_servers_are_read() -> None:
-    ours = {"text": "x", "is_final": True, "stamp_sents": [{"start": 480, "end": 900}]}
+    ours = {"text": "x", "is_final": True, "start": 480, "stamp_sents": [{"start": 510, "end": 900}]}
     assert reply_of(ours, 1.0, final=True) == Reply(1.0, final=True, begin_ms=480.0)
     assert reply_of({"text": "x", "needed_ms": 600}, 1.0, final=False) == Reply(1.0, final=False, needed_ms=600.0)
     assert reply_of({"text": "", "stamp_sents": []}, 1.0, final=True) == Reply(1.0, final=True)

@@ -36,6 +36,8 @@ async def test_two_pass_stream_gets_partials_then_the_final_then_the_end() -> No
         "text": "一一一",
         "wav_name": "a.wav",
         "is_final": True,
+        "start": 0,
+        "end": 2000,
         "timestamp": "[[0,600],[600,1200],[1200,1800]]",
         "stamp_sents": [{"text_seg": "一 一 一", "punc": "", "start": 0, "end": 2000, "ts_list": times}],
     }

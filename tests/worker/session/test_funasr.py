@@ -86,7 +86,7 @@ def test_replies_carry_funasrs_names(mode: str, partial: str, final: str) -> Non
         {"mode": partial, "text": "你", "wav_name": "a", "is_final": False}
     ]
     assert replies(talk.hear(Final("你好", 10, 900, 0.1))) == [
-        {"mode": final, "text": "你好", "wav_name": "a", "is_final": True}
+        {"mode": final, "text": "你好", "wav_name": "a", "is_final": True, "start": 10, "end": 900}
     ]
 
 

@@ -34,6 +34,12 @@ def test_without_punctuation_the_utterance_is_one_sentence() -> None:
     ]
 
 
+def test_a_final_says_where_its_utterance_lies_whatever_its_sentences_fill() -> None:
+    message = reply(replace(PLAIN, sentences=SENTENCES))
+    assert (message["start"], message["end"]) == (0, 960)
+    assert (message["stamp_sents"][0]["start"], message["stamp_sents"][-1]["end"]) == (10, 900)
+
+
 def test_punctuation_parts_the_words_and_their_times() -> None:
     message = reply(replace(PLAIN, text="你好，小爱。", sentences=SENTENCES))
     assert message["text"] == "你好，小爱。"
@@ -49,6 +55,8 @@ def test_text_without_times_has_no_sentences() -> None:
         "text": "你好。",
         "wav_name": "a.wav",
         "is_final": True,
+        "start": 0,
+        "end": 960,
     }
 
 

@@ -1,8 +1,9 @@
 """The messages that FunASR's clients expect, made from what the engine heard.
 
 FunASR's own keys first: its C++ server sends the times as a JSON string (`timestamp`) and the sentences as objects
-(`stamp_sents`, words parted by spaces); `spk_name` and `spk_score` say who spoke. `language`, `emotion` and `event` are
-ours, for models that tell them. A key stands in a message only where a model says something.
+(`stamp_sents`, words parted by spaces); `spk_name` and `spk_score` say who spoke. Ours are `start` and `end` of the
+utterance in milliseconds, which its sentences need not fill, and `language`, `emotion` and `event`, for models that
+tell them. A key stands in a message only where a model says something.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def text_reply(mode: Mode, wav_name: str, text: str) -> Message:
 
 def final_reply(mode: Mode, wav_name: str, final: Final) -> Message:
     """One utterance with all that the models say of it."""
-    message = text_reply(mode, wav_name, final.text)
+    message = text_reply(mode, wav_name, final.text) | {"start": final.begin_ms, "end": final.end_ms}
     if final.timestamps_ms:
         message["timestamp"] = json.dumps(final.timestamps_ms, separators=(",", ":"))
         message["stamp_sents"] = _sentences(final)
