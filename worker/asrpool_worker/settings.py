@@ -39,7 +39,9 @@ class Settings(BaseModel):
     speakers: Path | None = Field(
         None, description="folder of enrolled voices, NAME.wav or NAME/*.wav; others are speaker-1, speaker-2, …"
     )
-    itn: bool = Field(False, description="true or false: write numbers, dates and money as figures in final texts")
+    itn: bool = Field(
+        default=False, description="true or false: write numbers, dates and money as figures in final texts"
+    )
     hub: Literal["modelscope", "huggingface"] = Field("modelscope", description="where model ids are looked up")
     model_cache: Path | None = Field(None, description="folder for models that are fetched by id")
     threads: int = Field(1, ge=1, le=1_024, description="threads of one model step on a CPU")
