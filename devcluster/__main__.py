@@ -143,6 +143,11 @@ def _prepare(cluster: Cluster) -> None:
     build_images(DEMO_IMAGES, choose_builder(_say), _say)
 
 
+def _down(cluster: Cluster) -> None:
+    if not cluster.down():
+        _say(f"{cluster.name} was named by you and is left as it is")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Do what one command line says; the exit code."""
     settings = settings_from(arguments)
@@ -159,9 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
             _say(f"export KUBECONFIG={cluster.kubeconfig_path}")
             _say(f"export PATH={ensure_binaries(_tell, ('kubectl', 'helm'))}:$PATH")
         case "down":
-            cluster = _cluster(arguments, settings)
-            if not cluster.down():
-                _say(f"{cluster.name} was named by you and is left as it is")
+            _down(_cluster(arguments, settings))
         case "status":
             return _status(_cluster(arguments, settings), arguments.json)
         case "kubeconfig":
