@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,15 +16,12 @@ from asrpool_worker.errors import ModelError, SettingsError
 GRAPH_PROPERTY = "asrpool.graph"
 """Model metadata: which graph this is. FunASR's own export is named model.onnx as well."""
 
-GRAPH_VERSION = "2"
+GRAPH_VERSION = "3"
 PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 
 
 class HostArrays:
-    """Arrays of numpy itself. What is taken lies in memory that is kept: fresh pages would cost more than the copying."""
-
-    def __init__(self) -> None:
-        self._taken: dict[str, npt.NDArray[Any]] = {}
+    """Arrays of numpy itself."""
 
     def zeros(self, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         """Zeros; the pages are taken when first written."""
@@ -34,16 +30,6 @@ class HostArrays:
     def from_host(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The array itself."""
         return array
-
-    def take(self, name: str, array: npt.NDArray[Any], index: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
-        """See `Arrays`."""
-        shape = (*array.shape[:axis], len(index), *array.shape[axis + 1 :])
-        size = math.prod(shape)
-        memory = self._taken.get(name)
-        if memory is None or memory.size < size or memory.dtype != array.dtype:
-            memory = self._taken[name] = np.empty(size, array.dtype)
-        taken: npt.NDArray[Any] = memory[:size].reshape(shape)
-        return np.take(array, index, axis=axis, out=taken, mode="clip")
 
     def to_host(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The array itself."""

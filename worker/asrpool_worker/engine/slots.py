@@ -1,8 +1,8 @@
 """Where the streaming state of sessions lives between steps: one slot a session, in a pool per step shape.
 
 A pool's arrays are allocated once and grow by doubling; a step gathers its rows' slots and scatters the new state back.
-The encoder's caches lie block by block, each block's slots together, so that a gathered block is one whole array: a graph
-takes it as it is. Cached encoder keys form a ring (attention does not mind their order), so a step writes one chunk of keys, not the whole
+The encoder's caches, nearly all of the memory, are not gathered here: a graph gets each block's slots as they lie, and takes
+its rows when it comes to that block. Cached encoder keys form a ring (attention does not mind their order), so a step writes one chunk of keys, not the whole
 cache. Whose slot holds what is counted in `SlotMarks`, which is plain arithmetic; arrays are numpy's or torch's.
 """
 
@@ -35,9 +35,6 @@ class Arrays(Protocol):
 
     def from_host(self, array: npt.NDArray[Any]) -> Array:
         """A numpy array as the engine's array."""
-
-    def take(self, name: str, array: Array, index: Array, axis: int) -> Array:
-        """`array` at `index` of `axis`, good until the next call with this `name`: the memory may be used again."""
 
     def to_host(self, array: Array) -> npt.NDArray[Any]:
         """The engine's array as numpy."""
@@ -127,9 +124,9 @@ class SlotPool:
     def gather(self, slots: Sequence[int]) -> dict[str, Array]:
         """The step's state inputs for these rows."""
         index = self._arrays.from_host(np.array(slots, dtype=np.int64))
-        inputs = {name: self._arrays.take(name, array, index, 0) for name, array in self._state.items()}
-        caches = self._arrays.take("caches", self._caches, index, 1)
-        inputs |= {name: caches[number] for number, name in enumerate(self._cache_names)}
+        inputs = {name: array[index] for name, array in self._state.items()}
+        inputs |= {name: self._caches[number] for number, name in enumerate(self._cache_names)}
+        inputs["slots"] = index
         marks = [self._marks[slot] for slot in slots]
         inputs["key_mask"] = self._arrays.from_host(np.stack([mark.key_mask(self._shape) for mark in marks]))
         inputs["memory_past_mask"] = self._arrays.from_host(np.stack([mark.memory_mask(self._shape) for mark in marks]))

@@ -32,10 +32,6 @@ class TorchArrays:
         tensor = torch.from_numpy(array)
         return tensor.to(self._device, self._dtype) if tensor.is_floating_point() else tensor.to(self._device)
 
-    def take(self, name: str, array: torch.Tensor, index: torch.Tensor, axis: int) -> torch.Tensor:  # noqa: ARG002 - torch keeps memory itself
-        """See `Arrays`."""
-        return array.index_select(axis, index)
-
     def to_host(self, array: torch.Tensor) -> npt.NDArray[Any]:
         """To numpy; half precision becomes float32."""
         tensor = array.detach().cpu()

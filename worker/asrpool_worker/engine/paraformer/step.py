@@ -24,6 +24,7 @@ ROW_INPUTS = (
     "tokens_past",
     "memory_past",
     "memory_past_mask",
+    "slots",
 )
 ROW_OUTPUTS = ("token_ids", "counts", "new_cif_hidden", "new_cif_alpha", "new_tokens_past", "new_memory_past")
 
@@ -58,18 +59,21 @@ class StreamingStep(nn.Module):
         tokens_past: Tensor,
         memory_past: Tensor,
         memory_past_mask: Tensor,
+        slots: Tensor,
         *caches: Tensor,
     ) -> tuple[Tensor, ...]:
         """B rows, T frames a chunk, S cached keys, M frames of look-back memory, P past tokens.
 
         frames (B, T, f), frame_mask (B, T), alpha_mask (B, T): frames that may carry tokens now, tail (B,): weight
         added after the last frame of a stream, key_mask (B, S), cif_hidden (B, d), cif_alpha (B,),
-        tokens_past (B, blocks, P, d), memory_past (B, M, d), memory_past_mask (B, M), then for each encoder block keys
-        and values (B, heads, S, w) → token_ids (B, U), counts (B,), the new state in the order of the inputs, and the
+        tokens_past (B, blocks, P, d), memory_past (B, M, d), memory_past_mask (B, M), slots (B,): where each row's caches
+        are, then for each encoder block the keys and values of all slots (slots, heads, S, w) → token_ids (B, U), counts (B,), the new state in the order of the inputs, and the
         chunk's keys and values (B, heads, T, w) of each block.
         """
         past_bias = key_bias(key_mask)
-        past = [Past(key, value, past_bias) for key, value in zip(caches[::2], caches[1::2], strict=True)]
+        # Taken block by block: a block's keys are still in the processor's cache when they are used, and no step holds all.
+        taken = [cache.index_select(0, slots) for cache in caches]
+        past = [Past(key, value, past_bias) for key, value in zip(taken[::2], taken[1::2], strict=True)]
         encoded, new_caches = self.model.encoder(frames, frame_mask, past)
 
         alphas = self.model.predictor(encoded * frame_mask[..., None]) * alpha_mask

@@ -16,7 +16,7 @@ def build(model: ModelDir) -> TensorFunction:
     dims = read_dims(model, streaming=True)
     module = StreamingStep(dims)
     load_weights(module.model, model.weights_path)
-    rows, frames, keys, memory = 2, 6, 5, 4
+    rows, frames, keys, memory, slots = 2, 6, 5, 4, 3
     generator = torch.Generator().manual_seed(0)
     caches = cache_names(dims)
     example = (
@@ -30,7 +30,8 @@ def build(model: ModelDir) -> TensorFunction:
         torch.randn(rows, dims.decoder_blocks, dims.fsmn_frames, dims.size, generator=generator),
         torch.randn(rows, memory, dims.size, generator=generator),
         torch.ones(rows, memory),
-        *(torch.randn(rows, dims.encoder_heads, keys, dims.head_size, generator=generator) for _ in caches),
+        torch.tensor([2, 0]),
+        *(torch.randn(slots, dims.encoder_heads, keys, dims.head_size, generator=generator) for _ in caches),
     )
     lengths = {
         "frames": "frames",
@@ -47,6 +48,6 @@ def build(model: ModelDir) -> TensorFunction:
     for name, axis in lengths.items():
         axes[name][1] = axis
     for name in caches:
-        axes[name][2] = "keys"
+        axes[name] = {0: "slots", 2: "keys"}
         axes[f"new_{name}"][2] = "frames"
     return TensorFunction(STREAMING_GRAPH, module, inputs, outputs, axes, example)
