@@ -162,3 +162,20 @@ def vad() -> dict[str, Any]:
         "frontend": "WavFrontendOnline",
         "frontend_conf": _frontend(VAD_LFR_WIDTH, 1),
     }
+
+
+def speaker() -> dict[str, Any]:
+    """CAM++ speaker embeddings, as narrow as FunASR's class can be made: its depth and its first layers are fixed."""
+    return {
+        "model": "CAMPPlus",
+        "model_conf": {
+            "feat_dim": 80,
+            "embedding_size": 128,
+            "growth_rate": 5,
+            "bn_size": 1,
+            "init_channels": 60,
+            "config_str": "batchnorm-relu",
+            "memory_efficient": False,
+            "output_level": "segment",
+        },
+    }

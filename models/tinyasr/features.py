@@ -35,6 +35,12 @@ def log_mel(samples: Samples) -> Features:
     return np.asarray(mel.numpy(), dtype=np.float32)
 
 
+def speaker_mel(samples: Samples) -> Features:
+    """(frames, 80) log-mel energies as a speaker model reads them: 25 ms Povey windows each 10 ms, samples as they are."""
+    mel = kaldi.fbank(torch.from_numpy(samples)[None], num_mel_bins=MEL_BANDS)
+    return np.asarray(mel.numpy(), dtype=np.float32)
+
+
 def stack_frames(mel: Features, width: int, hop: int) -> Features:
     """FunASR's low frame rate: each output is ``width`` frames side by side, each ``hop`` frames.
 

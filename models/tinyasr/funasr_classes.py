@@ -24,13 +24,15 @@ _MODULES = (
     "funasr.models.fsmn_vad_streaming.encoder",
     "funasr.models.fsmn_vad_streaming.model",
 )
+_SPEAKER_MODULE = "funasr.models.campplus.model"
 
 
 def build(config: dict[str, Any]) -> torch.nn.Module:
     """Build the model that a FunASR ``config.yaml`` describes, with fresh weights."""
     if "funasr" not in sys.modules:
         _stand_in()
-    for name in _MODULES:
+    # The speaker model brings librosa with it, which nothing else here needs.
+    for name in (_SPEAKER_MODULE,) if config["model"] == "CAMPPlus" else _MODULES:
         importlib.import_module(name)
     tables = importlib.import_module("funasr.register").tables
     arguments = {**config, **config.get("model_conf", {})}

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import torch
 
-from tinyasr import configuration, corpus, folders, lexicon, train_asr, train_vad
+from tinyasr import configuration, corpus, folders, lexicon, speakers, train_asr, train_speaker, train_vad
 from tinyasr.batches import SpeechSet
 from tinyasr.train_asr import FIRST, OFFLINE, OFFLINE_PAUSES, STREAMING, STREAMING_PAUSES, Stage
 
 MODELS = Path(__file__).parents[1]
 STREAMING_NAME, OFFLINE_NAME, VAD_NAME = "paraformer-tiny-streaming", "paraformer-tiny", "fsmn-vad-tiny"
+SPEAKER_NAME = "campplus-tiny"
 
 
 class TrainingFailedError(RuntimeError):
@@ -32,12 +33,12 @@ class TrainingFailedError(RuntimeError):
 
 
 def make(out: Path = MODELS) -> None:
-    """Make the three model directories below ``out`` (default: the ``models`` folder of the repository)."""
+    """Make the four model directories below ``out`` (default: the ``models`` folder of the repository)."""
     corpus.prepare(corpus.TURNS)
     corpus.prepare(corpus.TALK)
-    _side_by_side(_train_first, (), _train_vad, (out,))
+    _side_by_side(_train_first, (), _train_vad_and_speaker, (out,))
     _side_by_side(_train_streaming, (out,), _train_offline, (out,))
-    folders_to_export = [str(out / name) for name in (STREAMING_NAME, OFFLINE_NAME, VAD_NAME)]
+    folders_to_export = [str(out / name) for name in (STREAMING_NAME, OFFLINE_NAME, VAD_NAME, SPEAKER_NAME)]
     subprocess.run([sys.executable, "-m", "asrpool_worker.main", "export", *folders_to_export], check=True)
 
 
@@ -72,6 +73,18 @@ def _train_further(
     )
     tokens = lexicon.token_list()
     folders.write(folder, configure(len(tokens)), model, speech.mean, speech.deviation, tokens)
+
+
+def _train_vad_and_speaker(out: Path) -> None:
+    _train_vad(out)
+    train_speaker_model(out)
+
+
+def train_speaker_model(out: Path) -> None:
+    """The speaker model alone: its speech and its training depend on nothing else."""
+    log = _log("speaker")
+    model = train_speaker.train(speakers.prepare(speakers.Recipe(), log), log)
+    folders.write_without_frontend(out / SPEAKER_NAME, configuration.speaker(), model)
 
 
 def _train_vad(out: Path) -> None:
