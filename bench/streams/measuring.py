@@ -66,21 +66,19 @@ def _prepared(bench: Bench, row: Row, setup: Setup) -> Setup:
         return replace(setup, sherpa_model=sherpa_model(setup.dirs.online, bench.cache / bench.size, bench.tell))
     if row.kind != "asrpool":
         return setup
-    punc = row.mode != "online" and _serves_punctuation(bench, setup)
+    punc = row.mode != "online" and _serves_punctuation(bench, row, setup)
     if row.engine == "onnx":
         wanted = [setup.dirs.online]
         if row.mode != "online":
             wanted += [setup.dirs.offline, setup.dirs.vad, *([setup.dirs.punc] if punc else [])]
         for directory in wanted:
-            model_dirs.export(directory, "float32", bench.tell)
-            if row.dtype == "int8":
-                model_dirs.export(directory, "int8", bench.tell)
+            model_dirs.export(directory, row.dtype, bench.tell)
     return replace(setup, punc=punc)
 
 
-def _serves_punctuation(bench: Bench, setup: Setup) -> bool:
+def _serves_punctuation(bench: Bench, row: Row, setup: Setup) -> bool:
     try:
-        model_dirs.export(setup.dirs.punc, "float32", bench.tell)
+        model_dirs.export(setup.dirs.punc, row.dtype if row.dtype == "int8" else "float32", bench.tell)
     except ModelsError as error:
         bench.tell(f"without punctuation, since its model cannot be exported: {error}")
         return False

@@ -1,7 +1,8 @@
 """FunASR model directories of real size with random weights, made once and kept in ~/.cache/asrpool/bench.
 
 A directory's name carries a hash of what it was made from, so a changed size or recipe makes a new one. Graphs are made
-by `asrpool-worker export` and marked with a hash of the engine's sources: a changed engine exports anew, the weights stay.
+by `asrpool-worker export` and marked with a hash of the engine's sources that make them: where those have changed the
+graphs are made anew, which takes minutes at real size; the weights stay.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from bench.streams.configs import SHAPES, Size, paraformer_config, punc_config, 
 PROJECT = Path(__file__).resolve().parents[2]
 CACHE = Path.home() / ".cache" / "asrpool" / "bench"
 ENGINE_SOURCES = PROJECT / "worker" / "asrpool_worker" / "engine"
+GRAPH_SOURCE = re.compile(r"^\s*(import|from) (torch|onnx)\b|GRAPH_VERSION", re.MULTILINE)
 WEIGHTS_RECIPE = Path(__file__).with_name("weights.py")
 CMVN_SHIFT, CMVN_SCALE = -9.0, 0.25
 """The mean of the log filter bank is about 6.6 in the bench speech's pauses, and from 11 to 17 where someone speaks."""
@@ -60,15 +63,22 @@ def make(size: Size, tell: Tell, cache: Path = CACHE) -> ModelDirs:
 
 
 def export(directory: Path, dtype: str, tell: Tell) -> None:
-    """The graph of `directory` for the onnx engine: model.onnx, and model.int8.onnx for int8. Raises `ModelsError`."""
+    """The graph of `directory` for the onnx engine: model.onnx, and model.int8.onnx too for int8. Raises `ModelsError`."""
     mark = directory / f"exported-{dtype}"
-    sources = hash_of_files(sorted(ENGINE_SOURCES.rglob("*.py")))
+    sources = hash_of_files(sorted(path for path in ENGINE_SOURCES.rglob("*.py") if _shapes_graphs(path)))
     if mark.is_file() and mark.read_text(encoding="utf-8") == sources:
         return
     tell(f"exporting {directory.name} ({dtype})")
     flags = ["--int8"] if dtype == "int8" else []
     run([sys.executable, "-m", "asrpool_worker.main", "export", *flags, str(directory)], f"export of {directory}")
-    mark.write_text(sources, encoding="utf-8")
+    for written in {"float32", dtype}:
+        (directory / f"exported-{written}").write_text(sources, encoding="utf-8")
+
+
+def _shapes_graphs(path: Path) -> bool:
+    """Whether a source of the engine has a say in the graphs: networks, sizes, the export itself and the graphs' version."""
+    text = path.read_text(encoding="utf-8")
+    return path.name == "dims.py" or GRAPH_SOURCE.search(text) is not None
 
 
 def run(command: Sequence[str], what: str) -> None:
