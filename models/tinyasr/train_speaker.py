@@ -76,7 +76,7 @@ def _run(module: torch.nn.Module, rows: torch.Tensor) -> torch.Tensor:
     """What the module says of all rows, evaluated in batches."""
     module.eval()
     with torch.no_grad():
-        return torch.cat([module(part.float()) for part in rows.split(64)])
+        return torch.cat([module(part.float()) for part in torch.split(rows, 64)])
 
 
 def _learn_first_layer(
