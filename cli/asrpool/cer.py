@@ -7,6 +7,7 @@ that a long utterance counts for more than a short one.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -23,16 +24,21 @@ def edit_distance(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
 
 
 def character_error_rate(pairs: Iterable[tuple[str, str]]) -> float:
-    """The error rate over (said, recognised) pairs; white space does not count.
+    """The error rate over (said, recognised) pairs; white space and punctuation, which nobody says, do not count.
 
     Can exceed 1 where more was recognised than said. Raises ValueError if nothing was said at all,
     since no rate can be given then.
     """
     errors = characters = 0
     for said, recognised in pairs:
-        reference = "".join(said.split())
-        errors += edit_distance(reference, "".join(recognised.split()))
+        reference = _spoken(said)
+        errors += edit_distance(reference, _spoken(recognised))
         characters += len(reference)
     if characters == 0:
         raise ValueError("no reference text: a character error rate needs something that was said")
     return errors / characters
+
+
+def _spoken(text: str) -> str:
+    """`text` without the characters of Unicode's categories P (punctuation), Z (separators) and C (control)."""
+    return "".join(character for character in text if unicodedata.category(character)[0] not in "PZC")

@@ -141,7 +141,14 @@ class _Crowd:
     def _start(self) -> None:
         plan, number = self._plan, len(self.streams) + 1
         device_id = f"{plan.device_prefix}-{number:04d}"
-        request = StreamRequest(plan.url, plan.mode, device_id, wav_name=device_id, open_seconds=plan.open_seconds)
+        request = StreamRequest(
+            plan.url,
+            plan.mode,
+            device_id,
+            wav_name=device_id,
+            itn=False,  # texts are compared with what was said, and nobody says figures
+            open_seconds=plan.open_seconds,
+        )
         stream = LiveStream(request, plan.clips, plan.habits, seed=plan.seed * 100_003 + number)
         self.streams.append(stream)
         self._tasks.add(asyncio.create_task(stream.run()))

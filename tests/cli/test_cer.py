@@ -48,8 +48,11 @@ def test_rate_weighs_utterances_by_length() -> None:
     assert character_error_rate([("一二", "一"), ("一二三四五六七八", "一二三四五六七八")]) == pytest.approx(0.1)
 
 
-def test_rate_ignores_white_space() -> None:
+def test_rate_ignores_white_space_and_punctuation() -> None:
+    """A server that writes marks is not worse than one that writes none."""
     assert character_error_rate([("打开 空调", "打开空调\n")]) == 0.0
+    assert character_error_rate([("打开空调二十度", "打开空调，二十度。")]) == 0.0
+    assert character_error_rate([("打开空调，", "打开电调。")]) == pytest.approx(0.25)
 
 
 def test_rate_may_exceed_one() -> None:

@@ -41,6 +41,7 @@ async def test_streams_follow_the_target_and_end_politely() -> None:
         assert server.ended("client_gone") == 0
     assert (len(report.streams), report.sessions, report.lost, report.moved) == (4, 4, 0, 0)
     assert report.error_rate == 0
+    assert not any(stream.options.itn for stream in server.engine.opened), "figures are no errors"
     assert report.peak_live == 4
     assert seen[-1].live == 0
     assert max(progress.live for progress in seen) == 4

@@ -15,6 +15,11 @@ def _names_a_hub_model_for_onnx(spec: ASRPoolSpec) -> bool:
     )
 
 
+def _has_no_finals(spec: ASRPoolSpec) -> bool:
+    models = spec.models
+    return models.offline is None and (models.punc is not None or models.speaker is not None or models.itn)
+
+
 _FIELDS: tuple[tuple[str, Callable[[ASRPoolSpec], bool]], ...] = (
     (
         (
@@ -22,6 +27,10 @@ _FIELDS: tuple[tuple[str, Callable[[ASRPoolSpec], bool]], ...] = (
             "their paths, or set worker.engine to torch)"
         ),
         _names_a_hub_model_for_onnx,
+    ),
+    (
+        "spec.models.punc, speaker and itn without spec.models.offline, whose final results they act on",
+        _has_no_finals,
     ),
     (
         "spec.sessions.perPod: auto (a stated default is used)",

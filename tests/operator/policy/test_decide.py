@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -181,18 +182,22 @@ def test_a_models_name_is_nothing_that_the_onnx_engine_can_load(model: str, engi
 
 @pytest.mark.parametrize("part", ["vad", "punc", "speaker"])
 def test_every_model_is_looked_at(part: str) -> None:
-    models = {"online": "/models/online", part: "a-name"}
+    models = {"online": "/models/online", "offline": "/models/offline", part: "a-name"}
     made = parse({"metadata": {"name": "p"}, "spec": {"models": models}}).spec
     (sentence,) = decide(made, pool(), SETTLED, NOW).not_acted_on
 
     assert "engine onnx" in sentence
 
 
-def test_further_models_and_figures_are_acted_on() -> None:
-    models = {"offline": "/a", "punc": "/b", "speaker": "/c", "itn": True}
+@pytest.mark.parametrize(("recogniser", "told"), [("offline", False), ("online", True)])
+@pytest.mark.parametrize("further", [{"punc": "/b"}, {"speaker": "/c"}, {"itn": True}])
+def test_further_models_and_figures_act_on_finals(recogniser: str, told: bool, further: dict[str, Any]) -> None:
+    models = {recogniser: "/a", **further}
     made = parse({"metadata": {"name": "p"}, "spec": {"models": models, "worker": {"dtype": "int8"}}}).spec
+    said = decide(made, pool(), SETTLED, NOW).not_acted_on
 
-    assert decide(made, pool(), SETTLED, NOW).not_acted_on == ()
+    assert any("without spec.models.offline" in sentence for sentence in said) is told
+    assert len(said) == told
 
 
 def test_a_restarted_operator_scales_in_only_after_a_whole_window() -> None:

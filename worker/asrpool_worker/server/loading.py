@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 from asrpool_worker.engine.messages import Engine, EngineObserver
 from asrpool_worker.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def build_engine(settings: Settings, observer: EngineObserver) -> Engine:
@@ -11,6 +15,8 @@ def build_engine(settings: Settings, observer: EngineObserver) -> Engine:
     from asrpool_worker.engine.factory import EngineConfig
     from asrpool_worker.engine.factory import build_engine as build
 
+    if settings.offline is None and (settings.punc or settings.speaker or settings.itn):
+        log.warning("--punc, --speaker and --itn act on final texts, which need --offline: they have no effect here")
     config = EngineConfig(
         engine=settings.engine,
         device=settings.device,
