@@ -85,6 +85,12 @@ def hear(engine: RecognitionEngine, mode: Mode, streams: list[Samples]) -> list[
     return events
 
 
+def recording(path: Path) -> Samples:
+    with wave.open(str(path)) as file:
+        pcm = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16)
+    return pcm.astype(np.float32) / np.float32(32768)
+
+
 def partial_text(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Partial))
 
@@ -164,10 +170,7 @@ def test_error_rates(engine_without_vad: RecognitionEngine, kind: Literal["clean
 @pytest.mark.parametrize("name", ["conversation-01.wav", "conversation-02.wav"])
 def test_a_conversation_is_cut_at_its_pauses(engine: RecognitionEngine, name: str) -> None:
     """2pass with VAD: one final a sentence, partials before each, few errors, times in order."""
-    with wave.open(str(DATA / name)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), dtype=np.int16).astype(np.float32) / np.float32(
-            32768
-        )
+    samples = recording(DATA / name)
     truth = json.loads((DATA / "texts.json").read_text(encoding="utf-8"))[name]
     (events,) = hear(engine, Mode.TWO_PASS, [samples])
     finals = [event for event in events if isinstance(event, Final)]
@@ -176,3 +179,25 @@ def test_a_conversation_is_cut_at_its_pauses(engine: RecognitionEngine, name: st
     assert character_error_rate([(truth, final_text(events))]) <= 0.1
     assert all(before.end_ms <= after.begin_ms for before, after in pairwise(finals))
     assert finals[-1].end_ms <= len(samples) / 16
+
+
+@pytest.mark.parametrize("mode", [Mode.OFFLINE, Mode.TWO_PASS])
+@pytest.mark.parametrize(
+    ("hotwords", "text"),
+    [
+        ({}, "窗零一十四取消三三九四"),
+        ({"窗帘": 20}, "窗帘一十四取消三三九四"),
+        ({"开灯": 20, "窗帘": 20, "音乐": 20}, "窗帘一十四取消三三九四"),
+        ({"开灯": 20, "音乐": 20}, "窗零一十四取消三三九四"),
+    ],
+    ids=["none", "the word that is said", "among others", "others only"],
+)
+def test_a_hotword_mends_what_was_heard_wrong(
+    engine: RecognitionEngine, mode: Mode, hotwords: dict[str, int], text: str
+) -> None:
+    """The second pass's own candidates decide: a hotword that sounds like none of them changes nothing."""
+    listener = Listener()
+    stream = engine.open("hotwords", StreamOptions(mode=mode, hotwords=hotwords), listener)
+    stream.feed(recording(DATA / "hotwords" / "curtain-14-cancel.wav"), time.monotonic())
+    stream.finish()
+    assert final_text(listener.wait(seconds=60)) == text

@@ -23,6 +23,6 @@ def build(model: ModelDir) -> TensorFunction:
     example = (torch.randn(rows, frames, dims.feature_size, generator=generator), torch.ones(rows, frames), tail)
     axes = {name: {0: "rows", 1: "frames"} for name in INPUTS}
     axes["tail_mask"] = axes["alphas"] = {0: "rows", 1: "frames_and_tail"}
-    axes["token_ids"] = {0: "rows", 1: "tokens"}
+    axes["token_ids"] = axes["candidates"] = axes["scores"] = {0: "rows", 1: "tokens"}
     axes["counts"] = {0: "rows"}
     return TensorFunction(OFFLINE_GRAPH, module, INPUTS, OUTPUTS, axes, example)
