@@ -90,20 +90,33 @@ async def test_a_worker_without_the_models_says_so_to_who_insists() -> None:
     assert "no punctuation model is loaded" in message["error"]
 
 
-async def test_the_command_asks_for_all_and_shows_it(flags: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "asrpool.main", "stream", str(DATA / SOMEBODY_ELSES), "--speed=max"]
-    async with recogniser(flags) as (_, address):
-        handle = await asyncio.create_subprocess_exec(
-            *(*command, "--url", address, "--mode=2pass", "--punc", "--speaker", "--no-itn", "--language=zh"),
-            env={**os.environ, "PYTHONPATH": str(ROOT / "cli")},
-            stdout=asyncio.subprocess.PIPE,
-        )
-        stdout, _ = await asyncio.wait_for(handle.communicate(), 60)
+async def told(address: str, path: Path, *wishes: str) -> str:
+    """The last line that `asrpool stream` prints."""
+    command = (sys.executable, "-m", "asrpool.main", "stream", str(path), "--url", address, "--speed=max")
+    handle = await asyncio.create_subprocess_exec(
+        *(*command, "--mode=2pass", *wishes),
+        env={**os.environ, "PYTHONPATH": str(ROOT / "cli")},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    stdout, _ = await asyncio.wait_for(handle.communicate(), 60)
     assert handle.returncode == 0
-    who, said = stdout.decode().splitlines()[-1].split(": ")
+    return stdout.decode().splitlines()[-1]
+
+
+async def test_the_command_asks_for_all_and_shows_it(flags: tuple[str, ...]) -> None:
+    async with recogniser(flags) as (_, address):
+        line = await told(address, DATA / SOMEBODY_ELSES, "--punc", "--speaker", "--no-itn", "--language=zh")
+    who, said = line.split(": ")
     assert who.startswith("speaker-1 (")
     assert said.count("，") > 1
     assert said.replace("，", "").rstrip("。") == TEXT
+
+
+async def test_a_hotword_on_the_command_line_mends_what_was_heard_wrong() -> None:
+    path = DATA / "hotwords" / "curtain-14-cancel.wav"
+    async with recogniser(FLAGS) as (_, address):
+        without = await told(address, path)
+        assert await told(address, path, "--hotword=窗帘:30") == without.replace("窗零", "窗帘") != without
 
 
 @pytest.mark.parametrize(("wrong", "named"), [("--punc={}/nothing", "nothing"), ("--speakers={}/nobody", "nobody")])
