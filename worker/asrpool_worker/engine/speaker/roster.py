@@ -79,5 +79,5 @@ class SessionSpeakers:
             return SpeakerLabel(f"speaker-{nearest + 1}", cosines[nearest])
         if nearest is not None and len(self._sums) == MAX_SPEAKERS:
             return SpeakerLabel(f"speaker-{nearest + 1}", cosines[nearest])
-        self._sums.append(embedding.copy())
+        self._sums.append(embedding)
         return SpeakerLabel(f"speaker-{len(self._sums)}", 1.0)
