@@ -102,6 +102,33 @@ def test_files_sent_at_once_are_framed_a_little_at_a_time_and_live_streams_first
         assert framed[0] <= 2 * FRAMING_SAMPLES_A_TURN
 
 
+def test_live_streams_are_all_framed_in_one_turn_however_many_they_are(
+    random_online: Path, random_offline: Path
+) -> None:
+    """A full pod brings more in a turn than one file may: a limit on all together would starve some of them for ever."""
+    with running(random_online, random_offline, None) as bench:
+        holding = Holding()
+        bench.engine.open("holder", StreamOptions(mode=Mode.ONLINE), holding).finish()
+        assert holding.reached.wait(10)
+        live = [bench.open(Mode.ONLINE)[0] for _ in range(30)]
+        for number, stream in enumerate(live):
+            stream.feed(babble(0.7, number), time.monotonic())
+        unframed: list[int] = []
+
+        def look(_: Event) -> None:
+            """Called on the engine's thread, in the middle of its turn."""
+            unframed.append(sum(stream.audio.unframed_samples for stream in bench.engine._streams.values()))
+
+        first = bench.engine.open("first", StreamOptions(mode=Mode.ONLINE), look)
+        first.feed(babble(0.65, 80), time.monotonic())
+        holding.go.set()
+        deadline = time.monotonic() + 10
+        while not unframed and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert unframed[:1] == [0]
+        assert 30 * 0.7 * 16_000 > 2 * FRAMING_SAMPLES_A_TURN
+
+
 class Scarce(HostArrays):
     """Has memory for so many arrays that hold anything."""
 

@@ -131,11 +131,14 @@ def learnt(stage: Stage, fixed: float, each: float, bucket: object = "a", frames
 
 def test_a_step_holds_what_this_machine_works_off_in_a_moment() -> None:
     """0.1 s a row: two rows are as much as may keep others waiting."""
-    jobs = [job(name, Stage.ONLINE, number) for number, name in enumerate("abc")]
-    assert len(next_batch(jobs, ROWS, learnt(Stage.ONLINE, 0.05, 0.1), 9.0).jobs) == 2
-    assert len(next_batch(jobs, ROWS, learnt(Stage.ONLINE, 0.05, 0.01), 9.0).jobs) == 3
+    jobs = [job(name, Stage.ONLINE, 9.0) for name in "abc"]
+    assert len(next_batch(jobs, ROWS, learnt(Stage.ONLINE, 0.05, 0.1), 9.1).jobs) == 2
+    assert len(next_batch(jobs, ROWS, learnt(Stage.ONLINE, 0.05, 0.01), 9.1).jobs) == 3
     other_shape = learnt(Stage.ONLINE, 0.05, 0.1, bucket="b")
-    assert len(next_batch(jobs, ROWS, other_shape, 9.0).jobs) == 3, "each shape has a pace of its own"
+    assert len(next_batch(jobs, ROWS, other_shape, 9.1).jobs) == 3, "each shape has a pace of its own"
+    assert len(next_batch(jobs, ROWS, learnt(Stage.ONLINE, 0.05, 0.1), 9.5).jobs) == 3, (
+        "late: the most is done in full steps"
+    )
 
 
 def test_second_passes_are_bounded_by_frames() -> None:

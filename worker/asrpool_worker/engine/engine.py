@@ -37,7 +37,12 @@ from asrpool_worker.errors import EngineDiedError, OptionError, ServerError
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
+LIVE_SAMPLES = 16_000
+"""A stream that brings no more than this in a turn is live: it is framed at once, however many there are."""
+
 FRAMING_SAMPLES_A_TURN = 64_000
+"""So much is framed of all the others, which sent files or fell behind, before live streams are looked at again."""
+
 MAX_FAILED_BATCHES = 3
 """So many in a row without a row that succeeded make the models themselves suspect."""
 
@@ -229,20 +234,21 @@ class RecognitionEngine:
     def _refresh(self) -> None:
         """Frame new audio, and find out what the streams that changed want next.
 
-        A turn frames only so much: live streams, which bring little each, come first, and files wait for later turns.
+        Live streams, which bring little each, come first; of the others a turn frames only so much, and the rest waits.
         """
         touched, self._touched = self._touched, set()
         streams = [self._streams[key] for key in touched if key in self._streams]
         left = FRAMING_SAMPLES_A_TURN
         for stream in sorted(streams, key=lambda stream: stream.audio.unframed_samples):
-            if left <= 0:
+            waiting = stream.audio.unframed_samples
+            if waiting > LIVE_SAMPLES and left <= 0:
                 self._touched.add(stream.key)
                 continue
             with self._failing_alone(stream):
-                waiting = stream.audio.unframed_samples
                 if stream.frame_some():
                     self._touched.add(stream.key)
-                left -= waiting - stream.audio.unframed_samples
+                if waiting > LIVE_SAMPLES:
+                    left -= waiting - stream.audio.unframed_samples
                 self._update(stream)
 
     def _update(self, stream: StreamState) -> None:

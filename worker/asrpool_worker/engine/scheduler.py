@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from asrpool_worker.engine.pace import Pace
+from asrpool_worker.engine.pace import STEP_BUDGET_SECONDS, Pace
 
 StreamKey = TypeVar("StreamKey")
 
@@ -92,7 +92,9 @@ def next_batch(
     first = ordered[0]
     fitting = [job for job in ordered if job.stage is first.stage and job.bucket == first.bucket]
     batch = Batch(fitting[: max_rows[first.stage]])
-    most = pace.most_units(batch.kind)
+    # Behind already: nothing is gained by small steps any more, and full ones are the quickest way out.
+    late = first.frames == 0 and now - first.ready_seconds > STEP_BUDGET_SECONDS
+    most = math.inf if late else pace.most_units(batch.kind)
     if first.frames:
         most = min(most, FIRST_STEP_FRAMES) if most == math.inf else most
     batch = Batch(_bounded(batch.jobs, most))
