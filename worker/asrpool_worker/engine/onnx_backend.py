@@ -62,6 +62,8 @@ class OnnxBackend:
         self._options = onnxruntime.SessionOptions()
         self._options.intra_op_num_threads = threads
         self._options.inter_op_num_threads = 1
+        # A pattern is kept for each shape of input, and every number of rows is one: memory for nothing, and no time gained.
+        self._options.enable_mem_pattern = False
         # Threads spin between the operators of a step, which are many and short (a sixth of the time, on two cores), and
         # never between steps: a pool that spins for ever burns the cores that the event loop and other pods need.
         self._options.add_session_config_entry("session.intra_op.allow_spinning", "1")
