@@ -5,7 +5,7 @@ UV := .venv/bin/uv
 UV_VERSION := 0.13.8
 VENV := .venv/.installed
 CODE := operator worker cli devcluster models demo bench tests
-EXTRAS := operator,worker,torch,cli,dev
+EXTRAS := operator,worker,torch,whisper,cli,dev
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-streams images up down models crd golden lock clean fmt
 
