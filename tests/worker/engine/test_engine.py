@@ -129,7 +129,7 @@ def running(
     observed: list[tuple[str, int, float]] = []
     bench = Bench(None, gates, models, observed)  # type: ignore[arg-type]
     engine = RecognitionEngine(
-        lambda: LoadedModels(models, {"models": 0.5}, lambda: run_on_silence(models)),
+        lambda: LoadedModels(models, 0.5, {"models": 0.5}, lambda: run_on_silence(models)),
         limits,
         dict.fromkeys(Stage, rows),
         bench,

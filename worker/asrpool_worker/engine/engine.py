@@ -49,9 +49,10 @@ MAX_FAILED_BATCHES = 3
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """What loading gave, and how long its phases took. `probe` runs each model on silence and raises where one cannot."""
+    """What loading gave, how long it took, and how long each phase of it (some run side by side). `probe` runs each model on silence and raises where one cannot."""
 
     models: ModelSet
+    seconds: float
     phases_seconds: dict[str, float]
     probe: Callable[[], None]
 
@@ -122,8 +123,9 @@ class RecognitionEngine:
         """See `messages.Engine`."""
         streams, oldest = self._published
         lag = 0.0 if oldest is None else max(0.0, self._clock() - oldest)
-        phases = {} if self._loaded is None else dict(self._loaded.phases_seconds)
-        return EngineStats(streams, lag, sum(phases.values()), phases)
+        if self._loaded is None:
+            return EngineStats(streams, lag, 0.0)
+        return EngineStats(streams, lag, self._loaded.seconds, dict(self._loaded.phases_seconds))
 
     @property
     def modes(self) -> frozenset[Mode]:

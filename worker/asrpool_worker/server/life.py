@@ -141,7 +141,15 @@ async def _load(worker: Worker, settings: Settings, build_engine: EngineBuilder,
     engine = await loaded
     seconds = time.monotonic() - began
     worker.opened(engine, seconds)
-    log.info("ready", extra={"load_seconds": round(seconds, 3), "capacity": worker.admission.configured_capacity})
+    phases = {phase: round(took, 3) for phase, took in engine.stats().load_phases_seconds.items()}
+    log.info(
+        "ready",
+        extra={
+            "load_seconds": round(seconds, 3),
+            "load_phases": phases,
+            "capacity": worker.admission.configured_capacity,
+        },
+    )
     return engine
 
 

@@ -52,6 +52,12 @@ class Metrics:
         self.model_load = Gauge(
             "asrpool_model_load_seconds", "Time to load and warm up the models.", registry=self.registry
         )
+        self.load_phases = Gauge(
+            "asrpool_model_load_phase_seconds",
+            "Time of each phase of loading; some run side by side.",
+            ["phase"],
+            registry=self.registry,
+        )
 
     def batch(self, stage: str, rows: int, seconds: float) -> None:
         """One batched step ran (called on the engine's thread)."""

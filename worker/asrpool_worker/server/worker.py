@@ -50,6 +50,8 @@ class Worker:
         self.limits = replace(self.limits, modes=engine.modes)
         self.load_seconds = round(load_seconds, 3)
         self.metrics.model_load.set(load_seconds)
+        for phase, seconds in engine.stats().load_phases_seconds.items():
+            self.metrics.load_phases.labels(phase).set(seconds)
         self.admission.ready = True
 
     def engine_stats(self) -> EngineStats | None:

@@ -8,13 +8,14 @@ from asrpool_worker.engine.modeldir import ModelDir
 from asrpool_worker.engine.paraformer.dims import OFFLINE_GRAPH, read_dims
 from asrpool_worker.engine.paraformer.offline import INPUTS, OUTPUTS, OfflinePass
 from asrpool_worker.engine.tensor_function import TensorFunction
-from asrpool_worker.engine.weights import load_weights
+from asrpool_worker.engine.weights import load_weights, without_weights
 
 
 def build(model: ModelDir) -> TensorFunction:
     """The pass of `model` over many utterances. Raises `ModelError`."""
     dims = read_dims(model, streaming=False)
-    module = OfflinePass(dims)
+    with without_weights():
+        module = OfflinePass(dims)
     load_weights(module.model, model.weights_path)
     rows, frames = 2, 9
     generator = torch.Generator().manual_seed(0)

@@ -8,13 +8,14 @@ from asrpool_worker.engine.modeldir import ModelDir
 from asrpool_worker.engine.paraformer.dims import STREAMING_GRAPH, cache_names, read_dims
 from asrpool_worker.engine.paraformer.step import StreamingStep, input_names, output_names
 from asrpool_worker.engine.tensor_function import TensorFunction
-from asrpool_worker.engine.weights import load_weights
+from asrpool_worker.engine.weights import load_weights, without_weights
 
 
 def build(model: ModelDir) -> TensorFunction:
     """The step of `model` over one chunk of many sessions. Raises `ModelError`."""
     dims = read_dims(model, streaming=True)
-    module = StreamingStep(dims)
+    with without_weights():
+        module = StreamingStep(dims)
     load_weights(module.model, model.weights_path)
     rows, frames, keys, memory, slots = 2, 6, 5, 4, 3
     generator = torch.Generator().manual_seed(0)

@@ -14,13 +14,14 @@ from asrpool_worker.engine.punctuation.network import (
     RealtimePunctuation,
 )
 from asrpool_worker.engine.tensor_function import TensorFunction
-from asrpool_worker.engine.weights import load_weights
+from asrpool_worker.engine.weights import load_weights, without_weights
 
 
 def build(model: ModelDir) -> TensorFunction:
     """The marks after the words of many texts. Raises `ModelError`."""
     dims = read_dims(model)
-    module = RealtimePunctuation(dims) if dims.realtime else Punctuation(dims)
+    with without_weights():
+        module = RealtimePunctuation(dims) if dims.realtime else Punctuation(dims)
     load_weights(module, model.weights_path)
     rows, length = 2, 7
     generator = torch.Generator().manual_seed(0)

@@ -8,13 +8,14 @@ from asrpool_worker.engine.modeldir import ModelDir
 from asrpool_worker.engine.tensor_function import TensorFunction
 from asrpool_worker.engine.vad.dims import GRAPH, read_vad
 from asrpool_worker.engine.vad.network import INPUTS, OUTPUTS, VadStep
-from asrpool_worker.engine.weights import load_weights
+from asrpool_worker.engine.weights import load_weights, without_weights
 
 
 def build(model: ModelDir) -> TensorFunction:
     """The step of `model` over the frames of many sessions. Raises `ModelError`."""
     dims, _ = read_vad(model)
-    module = VadStep(dims)
+    with without_weights():
+        module = VadStep(dims)
     load_weights(module, model.weights_path)
     rows, frames = 2, 7
     generator = torch.Generator().manual_seed(0)
