@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import batching, deciding
+from bench import batching, deciding, endurance
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     found: dict[str, Sequence[Any]] = {
         "batching across streams (baseline: one stream alone)": batching.measure("onnx") + batching.measure("torch"),
         "decide() by pods of a pool (baseline: ten pods)": deciding.measure(),
+        "a stream of an hour (baseline: its first minute)": [endurance.long_stream()],
+        "ten thousand sessions (baseline: memory after a thousand)": [endurance.many_sessions()],
     }
     rows = {title: [asdict(row) for row in points] for title, points in found.items()}
     if parsed.json:

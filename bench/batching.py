@@ -34,7 +34,7 @@ class BatchingRow:
 
 def measure(engine_name: str, counts: tuple[int, ...] = (1, 4, 8, 16, 32)) -> list[BatchingRow]:
     """The tiny streaming model at each count of open streams."""
-    audio = _audio()
+    audio = conversation()
     engine = build_engine(
         EngineConfig(engine=engine_name, online=str(PROJECT / "models" / "paraformer-tiny-streaming"), threads=1)
     )
@@ -49,7 +49,8 @@ def measure(engine_name: str, counts: tuple[int, ...] = (1, 4, 8, 16, 32)) -> li
     return [BatchingRow(engine_name, n, round(1000 * cost, 3), round(cost / base, 3)) for n, cost in per_chunk.items()]
 
 
-def _audio() -> Samples:
+def conversation() -> Samples:
+    """Thirteen seconds of speech with pauses, at 16 kHz."""
     pcm = read_audio(PROJECT / "tests" / "data" / "conversation-01.wav")
     samples: Samples = np.frombuffer(pcm.data, dtype="<i2").astype(np.float32) / np.float32(32768)
     return samples
