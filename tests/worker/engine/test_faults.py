@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,11 @@ from asrpool_worker.engine.options import check_options
 from asrpool_worker.engine.paraformer.dims import read_dims
 from asrpool_worker.engine.scheduler import Stage
 from asrpool_worker.engine.slots import FIRST_CAPACITY, STATE, SlotPool
+from asrpool_worker.engine.stream_state import StreamState
 from asrpool_worker.errors import ServerError
 from tests.worker.engine.conftest import babble
 from tests.worker.engine.listening import Listener
-from tests.worker.engine.test_engine import feed, running
+from tests.worker.engine.test_engine import Bench, feed, running
 
 SHAPE = check_options(StreamOptions())
 
@@ -76,6 +79,19 @@ class TestDeath:
         assert not deaths
 
 
+def in_mid_turn(bench: Bench, holding: Holding, samples: Samples, count: Callable[[StreamState], int]) -> int:
+    """Let the engine go on; the sum of `count` over all streams when one with `samples` gets its first answer."""
+    seen: queue.Queue[int] = queue.Queue()
+
+    def look(_: Event) -> None:
+        """Called on the engine's thread, in the middle of its turn."""
+        seen.put(sum(count(stream) for stream in bench.engine._streams.values()))
+
+    bench.engine.open("looks", StreamOptions(mode=Mode.ONLINE), look).feed(samples, time.monotonic())
+    holding.go.set()
+    return seen.get(timeout=10)
+
+
 def test_files_sent_at_once_are_framed_a_little_at_a_time_and_live_streams_first(
     random_online: Path, random_offline: Path
 ) -> None:
@@ -86,20 +102,8 @@ def test_files_sent_at_once_are_framed_a_little_at_a_time_and_live_streams_first
         for number in range(8):
             file, _ = bench.open(Mode.ONLINE)
             file.feed(babble(10.0, number), time.monotonic())
-        framed: list[int] = []
-
-        def look(_: Event) -> None:
-            """Called on the engine's thread, in the middle of its turn."""
-            framed.append(sum(stream.audio.framed_samples for stream in bench.engine._streams.values()))
-
-        live = bench.engine.open("live", StreamOptions(mode=Mode.ONLINE), look)
-        live.feed(babble(1.3, 80), time.monotonic())
-        holding.go.set()
-        deadline = time.monotonic() + 10
-        while not framed and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert framed
-        assert framed[0] <= 2 * FRAMING_SAMPLES_A_TURN
+        framed = in_mid_turn(bench, holding, babble(1.3, 80), lambda stream: stream.audio.framed_samples)
+        assert framed <= 2 * FRAMING_SAMPLES_A_TURN
 
 
 def test_live_streams_are_all_framed_in_one_turn_however_many_they_are(
@@ -113,19 +117,8 @@ def test_live_streams_are_all_framed_in_one_turn_however_many_they_are(
         live = [bench.open(Mode.ONLINE)[0] for _ in range(30)]
         for number, stream in enumerate(live):
             stream.feed(babble(0.7, number), time.monotonic())
-        unframed: list[int] = []
-
-        def look(_: Event) -> None:
-            """Called on the engine's thread, in the middle of its turn."""
-            unframed.append(sum(stream.audio.unframed_samples for stream in bench.engine._streams.values()))
-
-        first = bench.engine.open("first", StreamOptions(mode=Mode.ONLINE), look)
-        first.feed(babble(0.65, 80), time.monotonic())
-        holding.go.set()
-        deadline = time.monotonic() + 10
-        while not unframed and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert unframed[:1] == [0]
+        unframed = in_mid_turn(bench, holding, babble(0.65, 80), lambda stream: stream.audio.unframed_samples)
+        assert unframed == 0
         assert 2 * FRAMING_SAMPLES_A_TURN < 30 * 0.7 * 16_000
 
 

@@ -79,7 +79,7 @@ class Batch(Generic[StreamKey]):
     @property
     def units(self) -> int:
         """How large the step is: rows, or for jobs that have frames, those of all rows with padding."""
-        return len(self.jobs) * max(1, *(job.frames for job in self.jobs), 1)
+        return len(self.jobs) * max(1, *(job.frames for job in self.jobs))
 
 
 def next_batch(
